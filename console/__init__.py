@@ -1,0 +1,6 @@
+"""What a user sees on the terminal: errors as one message with an exit code, progress with the time left."""
+
+from console.errors import UserError, command
+from console.progress import track
+
+__all__ = ["UserError", "command", "track"]

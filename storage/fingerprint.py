@@ -1,0 +1,31 @@
+"""Names made from content: the same settings or bytes give the same name on every machine."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+DIGITS = 16  # 64 bits: a collision among a million names has a chance of 3e-8
+
+
+def fingerprint(value: Any) -> str:
+    """`DIGITS` hexadecimal digits that depend on `value` (JSON types, paths, dataclasses) and on nothing else."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def hash_file(path: Path | str) -> str:
+    """SHA-256 of the bytes of a file, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {"class": type(value).__qualname__, **dataclasses.asdict(value)}
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError(f"cannot fingerprint a {type(value).__name__}")
