@@ -1,8 +1,9 @@
-"""Failures a user can mend become one message and an exit code; anything else is a bug and keeps its traceback."""
+"""Failures that a user can mend become one message and an exit code; a bug keeps its traceback."""
 
 import errno
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 EXIT_USER = 2  # what the user gave cannot be used: a path, a config, a file
@@ -15,6 +16,11 @@ SYSTEM_ERRORS = {
     errno.EFBIG: "The file would pass the size limit of this disk or process",
     errno.EROFS: "The file system is read-only",
 }
+# What SQLite, safetensors, numpy and torch say of a write that failed, each in an error without errno.
+FAILED_WRITE = re.compile(
+    r"database or disk is full|No space left on device|File too large \(os error"
+    r"|\d+ requested and \d+ written|PytorchStreamWriter failed writing|inline_container\.cc.*unexpected pos"
+)
 
 
 class UserError(ValueError):
@@ -24,21 +30,19 @@ class UserError(ValueError):
 def explain(error: BaseException) -> tuple[str, int] | None:
     """The message and exit code for `error`, or None where it is a bug whose traceback must be seen."""
     if isinstance(error, KeyboardInterrupt):
-        return "Stopped. What was finished is kept: the same command again goes on from there.", EXIT_INTERRUPTED
+        message = "Stopped. What was finished is kept: the same command again goes on from there."
+        return message, EXIT_INTERRUPTED
     if isinstance(error, UserError):
         return f"error: {error}", EXIT_USER
-    if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS:
-        where = f" while writing {error.filename}" if error.filename else ""
-        return (
-            f"error: {SYSTEM_ERRORS[error.errno]}{where}. What was finished is kept: make room, "
-            "then run the same command again.",
-            EXIT_SYSTEM,
-        )
-    return None
+    fault = next(filter(None, map(_system_fault, _chain(error))), None)
+    if fault is None:
+        return None
+    advice = "What was finished is kept: make room, then run the same command again."
+    return f"error: {fault}. {advice}", EXIT_SYSTEM
 
 
 def command(main: Callable[[], int | None]) -> NoReturn:
-    """Run `main` as a process: exit with its code, or with one message on stderr where `explain` knows one."""
+    """Run `main` as a process: exit with its code, or with one message on stderr where `explain` has one."""
     try:
         code = main() or 0
         sys.stdout.flush()
@@ -49,3 +53,19 @@ def command(main: Callable[[], int | None]) -> NoReturn:
         message, code = explained
         print(message, file=sys.stderr)
     sys.exit(code)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those that led to it: a logger or a trainer may have wrapped the one that matters."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _system_fault(error: BaseException) -> str | None:
+    if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS:
+        where = f" while writing {error.filename}" if error.filename else ""
+        return f"{SYSTEM_ERRORS[error.errno]}{where}"
+    if isinstance(error, Exception) and FAILED_WRITE.search(str(error)):
+        return f"The disk took no more ({error})"
+    return None

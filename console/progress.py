@@ -6,19 +6,27 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 Item = TypeVar("Item")
 LOG_EVERY = 10.0  # seconds between two lines where there is no terminal
 
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
-    """Yield `items` and show on stderr how many are done, how long it took and how long it will take."""
-    total = len(items) if total is None and hasattr(items, "__len__") else total
-    if sys.stderr.isatty():
-        yield from _bar(items, description, total)
-    else:
-        yield from _lines(items, description, total)
+    """Yield `items` and show on stderr how many are done, how long it took and how long it will take.
+
+    One bar lives at a time: a `track` inside another prints its lines above the bar of the outer one.
+    """
+    total = len(items) if total is None and hasattr(items, "__len__") else total  # type: ignore[arg-type]
+    show = _bar if sys.stderr.isatty() else _lines
+    return show(items, description, total)
 
 
 def _bar(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:

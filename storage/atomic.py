@@ -11,25 +11,20 @@ from typing import Any
 
 @contextmanager
 def atomic_path(target: Path | str) -> Iterator[Path]:
-    """Give a temporary path in the folder of `target`; when the block ends well, sync it and rename it to `target`.
+    """Give a path to write to; when the block ends well, sync that file and rename it to `target`.
 
-    The temporary name keeps the suffix of `target`, since muxers choose a format by it. On any error the temporary
-    file is removed and `target` is as it was before.
+    The path has the name of `target`, since muxers choose a format by the suffix, in a hidden folder beside
+    it, so that the file of a process that was killed never matches the pattern of a reader. On any error the
+    folder is removed and `target` is as it was before.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=f".tmp{target.suffix}", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=target.parent) as folder:
+        temporary = Path(folder, target.name)
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; the result is an ordinary one
         _sync(temporary)
         os.replace(temporary, target)
-        _sync(target.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    _sync(target.parent)
 
 
 def write_text(target: Path | str, text: str) -> None:
@@ -49,9 +44,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

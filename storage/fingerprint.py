@@ -10,7 +10,7 @@ DIGITS = 16  # 64 bits: a collision among a million names has a chance of 3e-8
 
 
 def fingerprint(value: Any) -> str:
-    """`DIGITS` hexadecimal digits that depend on `value` (JSON types, paths, dataclasses) and on nothing else."""
+    """`DIGITS` hexadecimal digits that depend on `value` alone: JSON types, paths, sets, dataclasses."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
@@ -23,7 +23,8 @@ def hash_file(path: Path | str) -> str:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {"class": type(value).__qualname__, **dataclasses.asdict(value)}
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {"class": type(value).__qualname__, **fields}
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, (set, frozenset)):
