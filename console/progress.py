@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 from rich.console import Console
@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 LOG_EVERY = 10.0  # seconds between two lines where there is no terminal
 
 
-def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
+def track(items: Iterable[Item], description: str, total: int | None = None) -> Generator[Item, None, None]:
     """Yield `items` and show on stderr how many are done, how long it took and how long it will take.
 
     One bar lives at a time: a `track` inside another prints its lines above the bar of the outer one.
@@ -29,14 +29,14 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
     return show(items, description, total)
 
 
-def _bar(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+def _bar(items: Iterable[Item], description: str, total: int | None) -> Generator[Item, None, None]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                TextColumn("left"), TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield from progress.track(items, total=total, description=description)
 
 
-def _lines(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+def _lines(items: Iterable[Item], description: str, total: int | None) -> Generator[Item, None, None]:
     start = last = time.monotonic()
     done = 0
     for done, item in enumerate(items, start=1):
