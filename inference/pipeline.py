@@ -1,0 +1,119 @@
+"""The models of a text-to-video product, opened together and checked to belong together (Sec. 3.4)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from console import UserError
+from inference.weights import load_model
+from models.tae import TAE
+from models.text import TextEncoder, open_text_encoder
+from models.transformer import Transformer
+
+TIME, SPACE = 8, 8  # the TAE's compression (Sec. 3.1.1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Size of a clip in frames and pixels; one frame is an image."""
+
+    frames: int
+    height: int
+    width: int
+
+    @property
+    def latent(self) -> tuple[int, int, int]:
+        """Frames, rows and columns of its latent."""
+        return -(-self.frames // TIME), self.height // SPACE, self.width // SPACE
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}x{self.frames}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """Transformer, TAE and text encoder on one device, with the facts the transformer was trained under."""
+
+    transformer: Transformer
+    tae: TAE
+    text: TextEncoder
+    facts: dict[str, Any]
+    """Of the transformer: fps, frames, size [h, w], latent_mean, latent_std."""
+    hash: str = ""
+    """SHA-256 of the transformer's weights; empty while it is in training."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the transformer lives."""
+        return next(self.transformer.parameters()).device
+
+    @property
+    def shape(self) -> Shape:
+        """What the transformer was trained to make."""
+        height, width = self.facts["size"]
+        return Shape(frames=self.facts["frames"], height=height, width=width)
+
+    def denormalise(self, latent: Tensor) -> Tensor:
+        """From unit scale, where the transformer works, back to the TAE's latent "b t c h w"."""
+        mean = torch.as_tensor(self.facts["latent_mean"], dtype=latent.dtype, device=latent.device)
+        std = torch.as_tensor(self.facts["latent_std"], dtype=latent.dtype, device=latent.device)
+        return latent * std[:, None, None] + mean[:, None, None]
+
+    def checked(self, shape: Shape) -> Shape:
+        """`shape` if the transformer was trained on it, or on clips whose single frames it is."""
+        whole = self.shape
+        trained = [str(whole), *self.facts.get("buckets", ())]
+        if str(shape) not in trained and shape != Shape(frames=1, height=whole.height, width=whole.width):
+            raise UserError(
+                f"The model has no bucket {shape} (width x height x frames). It was trained on: "
+                f"{', '.join(dict.fromkeys(trained))}. Ask for one of these, or train on clips of that size."
+            )
+        return shape
+
+
+def open_pipeline(model: Path | str, tae: Path | str | None = None, device: str = "auto") -> Pipeline:
+    """Open a T2V model folder with the TAE (where its facts say, unless `tae` is given) and the text encoder.
+
+    Another TAE or encoder than in training is a UserError: latents and tokens would mean other things.
+    """
+    loaded = load_model(model, expect="models.transformer.Transformer")
+    facts = loaded.facts
+    tae_folder = Path(tae if tae is not None else facts["tae_path"])
+    tae_loaded = load_model(tae_folder, expect="models.tae.TAE")
+    if tae_loaded.hash != facts["tae"]:
+        raise UserError(
+            f"'{model}' was trained on latents of the TAE {facts['tae'][:12]}, but '{tae_folder}' is "
+            f"{tae_loaded.hash[:12]}. Give --tae the folder of that TAE, or encode and train again with this."
+        )
+    place = pick_device(device)
+    return Pipeline(
+        transformer=loaded.model.to(place),  # pyright: ignore[reportArgumentType], the folder names the class
+        tae=tae_loaded.model.to(place),  # pyright: ignore[reportArgumentType]
+        text=open_text(facts["text"], place),
+        facts=facts,
+        hash=loaded.hash,
+    )
+
+
+def open_text(facts: dict[str, Any], device: torch.device) -> TextEncoder:
+    """The text encoder that `facts` name, checked by its fingerprint."""
+    try:
+        encoder = open_text_encoder(facts["encoder"], facts["max_tokens"])
+    except FileNotFoundError as error:
+        raise UserError(str(error)) from error
+    if encoder.fingerprint != facts["fingerprint"]:
+        raise UserError(
+            f"The text encoder '{facts['encoder']}' is {encoder.fingerprint} here, but the model was trained "
+            f"with {facts['fingerprint']}. Install the version of then, or encode and train again."
+        )
+    return encoder.to(device)
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the first GPU, or the CPU where there is none."""
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,103 @@
+"""Text to video: noise to latent by guided Euler steps, latent to pixels by the TAE (Sec. 3.4)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from console import UserError
+from flow.guidance import guide
+from flow.schedule import SCHEDULES
+from flow.solvers import euler
+from inference.pipeline import Pipeline, Shape
+from inference.prompts import Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How to go from noise to data; the defaults are the paper's (Sec. 3.4)."""
+
+    steps: int = 50
+    """Euler steps."""
+    guidance: float = 7.5
+    """Scale of classifier-free guidance; 1 is the conditional model alone."""
+    schedule: str = "linear-quadratic"
+    """Name in flow.schedule.SCHEDULES."""
+    negative: str = ""
+    """What to steer away from; empty is the null condition of training."""
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise UserError(f"There is no schedule '{self.schedule}'. Take one of: {', '.join(SCHEDULES)}.")
+        try:
+            self.times()
+        except ValueError as error:
+            raise UserError(str(error)) from error
+
+    def times(self) -> Float[Tensor, " nodes"]:
+        """Nodes of the solver from 0 to 1."""
+        return SCHEDULES[self.schedule](self.steps)
+
+
+def generate(
+    pipeline: Pipeline,
+    asked: Sequence[Request],
+    sampling: Sampling,
+    shape: Shape | None = None,
+    on_step: Callable[[int], None] | None = None,
+) -> UInt8[np.ndarray, "b t h w 3"]:
+    """One clip for each request, in one batch; each depends on its own prompt and seed alone."""
+    shape = pipeline.checked(shape or pipeline.shape)
+    latent = sample_latent(pipeline, asked, sampling, shape, on_step)
+    with torch.no_grad():
+        video = pipeline.tae.decode(pipeline.denormalise(latent), frames=shape.frames)
+    return to_pixels(video)
+
+
+@torch.no_grad()
+def sample_latent(
+    pipeline: Pipeline,
+    asked: Sequence[Request],
+    sampling: Sampling,
+    shape: Shape,
+    on_step: Callable[[int], None] | None = None,
+) -> Float[Tensor, "b t c h w"]:
+    """The normalised latents of a batch of requests."""
+    prompts = [request.prompt for request in asked]
+    start = noise(pipeline, [request.seed for request in asked], shape)
+    guided = sampling.guidance != 1  # at 1 the negative half would be computed and multiplied by zero
+    text = pipeline.text.encode([*prompts, *[sampling.negative] * len(prompts)] if guided else prompts)
+    text = text.to(pipeline.device)
+
+    def velocity(point: Tensor, time: Tensor) -> Tensor:
+        return pipeline.transformer(point, time, [text])
+
+    return euler(
+        guide(velocity, sampling.guidance) if guided else velocity,
+        start,
+        sampling.times(),
+        on_step=None if on_step is None else lambda done, _: on_step(done),
+    )
+
+
+def noise(pipeline: Pipeline, seeds: Sequence[int], shape: Shape) -> Float[Tensor, "b t c h w"]:
+    """Standard normal noise, drawn for each sample from its own seed on the CPU: the same on every device."""
+    t, h, w = shape.latent
+    channels = pipeline.transformer.config.latent_channels
+    drawn = [torch.randn(t, channels, h, w, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    return torch.stack(drawn).to(pipeline.device)
+
+
+def to_pixels(video: Float[Tensor, "b t 3 h w"]) -> UInt8[np.ndarray, "b t h w 3"]:
+    """[-1, 1] to uint8, rounded."""
+    scaled = ((video.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return rearrange(scaled, "b t c h w -> b t h w c").cpu().numpy()
+
+
+def to_values(frames: UInt8[np.ndarray, "b t h w 3"]) -> Float[Tensor, "b t 3 h w"]:
+    """uint8 to [-1, 1], the inverse of `to_pixels`."""
+    return rearrange(torch.from_numpy(frames), "b t h w c -> b t c h w").float() / 127.5 - 1

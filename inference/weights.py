@@ -1,0 +1,208 @@
+"""Model folders: what a fit leaves behind and inference opens.
+
+`config.json` says what the model is and which facts go with it, `model.safetensors` holds its tensors.
+Nothing is pickled, so opening a stranger's folder runs none of a stranger's code.
+"""
+
+import dataclasses
+import importlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from console import UserError
+from storage import hash_file, write_json
+
+FORMAT = 1
+CONFIG, TENSORS = "config.json", "model.safetensors"
+KNOWN = {  # name in config.json: (module, model class, its config). A folder can name these and nothing else.
+    "models.tae.TAE": ("models.tae", "TAE", "TAEConfig"),
+    "models.transformer.Transformer": ("models.transformer", "Transformer", "TransformerConfig"),
+}
+TRAINED_BY = {
+    "models.tae.TAE": "lightning fit -c configs/tae.yaml",
+    "models.transformer.Transformer": "lightning fit -c configs/t2v.yaml",
+}
+
+
+class LoadedModel(NamedTuple):
+    """A model in eval mode on the CPU, the facts stored with it, and the SHA-256 of its tensor file."""
+
+    model: nn.Module
+    facts: dict[str, Any]
+    hash: str
+
+
+def save_model(folder: Path | str, model: nn.Module, facts: dict[str, Any]) -> str:
+    """Write `model` (with a dataclass at `.config`) and `facts` to `folder`; returns the hash of the tensors.
+
+    The folder appears whole. An older one of that name is moved aside first and removed last, so that a whole
+    folder exists at every instant, and `load_model` finds it.
+    """
+    folder = Path(folder)
+    name = _name_of(model)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _recover(folder)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent))
+    try:
+        state = model.state_dict()
+        save_file(
+            {key: value.cpu().clone().contiguous() for key, value in state.items()}, temporary / TENSORS
+        )
+        _sync(temporary / TENSORS)
+        config = dataclasses.asdict(model.config)  # pyright: ignore[reportArgumentType]
+        write_json(temporary / CONFIG, {"format": FORMAT, "model": name, "config": config, "facts": facts})
+        digest = hash_file(temporary / TENSORS)
+        temporary.chmod(0o755)
+        _swap(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return digest
+
+
+def load_model(folder: Path | str, expect: str | None = None) -> LoadedModel:
+    """Open a model folder; what does not fit is a UserError that names the file, the key and both shapes.
+
+    `expect` is the name that config.json must have, such as "models.tae.TAE".
+    """
+    folder = Path(folder)
+    if (
+        not folder.exists() and _aside(folder).exists()
+    ):  # a save is between its two renames, or was killed there
+        folder = _aside(folder)
+    described = _read_config(folder, expect)
+    name = described["model"]
+    model_class, config_class = _classes(folder, name)
+    config = _build_config(folder, config_class, described["config"])
+    with torch.random.fork_rng(devices=[]):  # building draws numbers; the caller's generator stays as it was
+        model = model_class(config)
+    tensors = _read_tensors(folder)
+    _compare(folder, tensors, model.state_dict())
+    model.load_state_dict(tensors)
+    return LoadedModel(model.eval().requires_grad_(False), described["facts"], hash_file(folder / TENSORS))
+
+
+def _name_of(model: nn.Module) -> str:
+    for name, (module, class_name, _) in KNOWN.items():
+        if type(model).__name__ == class_name and type(model).__module__.startswith(module):
+            return name
+    raise ValueError(f"{type(model).__qualname__} is no known model. Add it to inference.weights.KNOWN.")
+
+
+def _classes(folder: Path, name: str) -> tuple[type[nn.Module], type]:
+    if name not in KNOWN:
+        raise UserError(f"{folder / CONFIG} names the model '{name}'. Known are: {', '.join(KNOWN)}.")
+    module_name, class_name, config_name = KNOWN[name]
+    module = importlib.import_module(module_name)
+    return getattr(module, class_name), getattr(module, config_name)
+
+
+def _read_config(folder: Path, expect: str | None) -> dict[str, Any]:
+    hint = f" Train one with: {TRAINED_BY[expect]}" if expect in TRAINED_BY else ""
+    if not folder.is_dir():
+        raise UserError(f"There is no model folder '{folder}'.{hint}")
+    for name in (CONFIG, TENSORS):
+        if not (folder / name).is_file():
+            raise UserError(f"'{folder}' is no model folder: it lacks {name}.{hint}")
+    try:
+        described = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        version = described["format"]
+        keys = described["model"], described["config"], described["facts"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / CONFIG} is not a model's description ({error!r}).{hint}") from error
+    if version != FORMAT:
+        raise UserError(f"{folder / CONFIG} has format {version}; this version reads format {FORMAT}.")
+    if expect is not None and keys[0] != expect:
+        raise UserError(f"'{folder}' holds a {keys[0]}; a {expect} is needed here.{hint}")
+    return described
+
+
+def _build_config(folder: Path, config_class: type, values: dict[str, Any]) -> Any:
+    fields = {field.name for field in dataclasses.fields(config_class)}
+    unknown = sorted(set(values) - fields)
+    if unknown:
+        raise UserError(
+            f"{folder / CONFIG}: {config_class.__name__} has no {', '.join(map(repr, unknown))}. "
+            f"It has: {', '.join(sorted(fields))}. Was the folder written by another version?"
+        )
+    try:
+        return config_class(**{key: _tuples(value) for key, value in values.items()})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{folder / CONFIG} does not describe a {config_class.__name__}: {error}") from error
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has no tuples; frozen configs have no lists."""
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    try:
+        with safe_open(folder / TENSORS, framework="pt", device="cpu") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, not a dict
+    except SafetensorError as error:
+        raise UserError(f"{folder / TENSORS} cannot be read ({error}). Copy the folder again.") from error
+
+
+def _compare(folder: Path, found: dict[str, torch.Tensor], needed: dict[str, torch.Tensor]) -> None:
+    faults = [f"'{key}' is missing (needed: {_shape(needed[key])})" for key in needed if key not in found]
+    faults += [f"'{key}' ({_shape(found[key])}) has no place there" for key in found if key not in needed]
+    faults += [
+        f"'{key}' is {_shape(found[key])}, the config needs {_shape(needed[key])}"
+        for key in needed
+        if key in found and found[key].shape != needed[key].shape
+    ]
+    if faults:
+        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise UserError(
+            f"{folder / TENSORS} does not fit {folder / CONFIG}: {'; '.join(faults[:5])}{more}. "
+            "Take the two files from the same run."
+        )
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a scalar"
+
+
+def _aside(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}.older"
+
+
+def _swap(temporary: Path, folder: Path) -> None:
+    """Put `temporary` at `folder`. No rename replaces a full folder, so the older one steps aside first."""
+    aside = _aside(folder)
+    if folder.exists():
+        os.rename(folder, aside)
+    try:
+        os.rename(temporary, folder)
+    except BaseException:
+        if aside.exists():
+            os.rename(aside, folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+    _sync(folder.parent)
+
+
+def _recover(folder: Path) -> None:
+    """Clear up after a killed save: bring the older folder back, or drop it where the newer stands."""
+    aside = _aside(folder)
+    if aside.exists() and not folder.exists():
+        os.rename(aside, folder)
+    elif aside.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

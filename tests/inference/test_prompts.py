@@ -1,0 +1,71 @@
+"""Prompts are read, cleaned and counted before any model loads."""
+
+import pytest
+
+from console import UserError
+from inference.prompts import Request, read_prompts, requests, warn_of_cuts
+
+
+def test_seeds_count_up_for_each_prompt():
+    assert requests(["a", "b"], seed=5, count=2) == [("a", 5), ("a", 6), ("b", 5), ("b", 6)]
+
+
+def test_what_is_asked_twice_is_made_once():
+    assert requests(["a  ball", "a ball "], seed=0, count=1) == [Request("a ball", 0)]
+
+
+@pytest.mark.parametrize("empty", ["", "   ", "\n\t"])
+def test_an_empty_prompt_is_refused(empty):
+    with pytest.raises(UserError, match="empty"):
+        requests([empty], seed=0, count=1)
+
+
+def test_less_than_one_result_is_refused():
+    with pytest.raises(UserError, match="--count"):
+        requests(["a"], seed=0, count=0)
+
+
+def test_a_plain_file_has_one_prompt_a_line(tmp_path):
+    (tmp_path / "p.txt").write_text("# colours\na red ball\n\n  a blue star  \n")
+    assert read_prompts(tmp_path / "p.txt") == ["a red ball", "a blue star"]
+
+
+def test_json_lines_have_one_prompt_each(tmp_path):
+    (tmp_path / "p.jsonl").write_text('{"prompt": "a red ball"}\n{"prompt": "# a star", "id": 3}\n')
+    assert read_prompts(tmp_path / "p.jsonl") == ["a red ball", "# a star"]
+
+
+@pytest.mark.parametrize("line", ['{"text": "a"}', "a red ball", "[1]", '{"prompt": ""}', '{"prompt": 3}'])
+def test_a_wrong_json_line_is_named_by_its_number(tmp_path, line):
+    (tmp_path / "p.jsonl").write_text('{"prompt": "fine"}\n' + line + "\n")
+    with pytest.raises(UserError, match=r"p\.jsonl, line 2"):
+        read_prompts(tmp_path / "p.jsonl")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n# only a comment\n", b"\xff\xfe\x00bad"])
+def test_a_file_without_prompts_is_refused(tmp_path, content):
+    (tmp_path / "p.txt").write_bytes(content)
+    with pytest.raises(UserError, match=r"p\.txt"):
+        read_prompts(tmp_path / "p.txt")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.txt"):
+        read_prompts(tmp_path / "absent.txt")
+
+
+class Words:
+    """An encoder whose tokens are words."""
+
+    max_tokens = 64
+
+    def count(self, text: str) -> int:
+        return len(text.split())
+
+
+def test_two_thousand_words_are_cut_with_a_warning(capsys):
+    warn_of_cuts(["ball " * 2000, "a red ball"], Words())
+    err = capsys.readouterr().err
+    assert "2,000 tokens" in err
+    assert "first 64" in err
+    assert err.count("warning") == 1
