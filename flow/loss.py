@@ -1,0 +1,26 @@
+"""The flow-matching objective (Eq. 2)."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from flow.path import interpolate
+
+Velocity = Callable[[Tensor, Tensor], Tensor]  # (point "b ...", time "b") -> velocity "b ..."
+
+
+def flow_matching_loss(
+    velocity: Velocity, data: Float[Tensor, "b ..."], noise: Float[Tensor, "b ..."], time: Float[Tensor, " b"]
+) -> Float[Tensor, " b"]:
+    """`|| u(X_t, t) - V_t ||^2` of each sample, averaged over its elements so that no shape weighs more."""
+    target = interpolate(data, noise, time)
+    error = velocity(target.point, time) - target.velocity
+    return error.float().square().flatten(1).mean(dim=1)
+
+
+def at_quantiles(count: int, device: torch.device | str = "cpu") -> Float[Tensor, " count"]:
+    """`count` times at evenly spaced quantiles of the training distribution: a validation loss without sampling noise."""
+    quantiles = (torch.arange(count, device=device) + 0.5) / count
+    return torch.sigmoid(torch.special.ndtri(quantiles))

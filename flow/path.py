@@ -1,0 +1,33 @@
+"""The straight path from noise to data, its velocity, and where on it training looks (Sec. 3.1.2)."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+SIGMA_MIN = 1e-5  # width of the path at t = 1 (Sec. 3.1.2)
+
+
+class Interpolant(NamedTuple):
+    """A point of the path and the velocity there, both shaped as the data."""
+
+    point: Tensor
+    velocity: Tensor
+
+
+def interpolate(
+    data: Float[Tensor, "b ..."], noise: Float[Tensor, "b ..."], time: Float[Tensor, " b"]
+) -> Interpolant:
+    """`X_t = t X_1 + (1 - (1 - sigma_min) t) X_0` and its derivative in t: noise at t = 0, data at t = 1."""
+    t = time.reshape(-1, *[1] * (data.ndim - 1))
+    return Interpolant(
+        point=t * data + (1 - (1 - SIGMA_MIN) * t) * noise,
+        velocity=data - (1 - SIGMA_MIN) * noise,
+    )
+
+
+def draw_times(count: int, generator: torch.Generator | None = None) -> Float[Tensor, " count"]:
+    """`count` times in (0, 1) from the logit-normal distribution with mean 0 and standard deviation 1."""
+    device = generator.device if generator is not None else None
+    return torch.sigmoid(torch.randn(count, generator=generator, device=device))

@@ -1,0 +1,40 @@
+"""Times at which a sampler evaluates the velocity: linear and linear-quadratic (Sec. 3.4.2, Fig. 10)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def linear(steps: int) -> Float[Tensor, " nodes"]:
+    """`steps` equal steps from 0 to 1: steps + 1 nodes."""
+    _at_least_one(steps)
+    return torch.linspace(0, 1, steps + 1, dtype=torch.float64).float()
+
+
+def linear_quadratic(steps: int = 50, emulated: int = 250) -> Float[Tensor, " nodes"]:
+    """Imitate `emulated` linear steps with `steps`: the first half are exactly its first steps, the rest grow.
+
+    The paper prints no formula. This is the form whose step size is continuous in slope where the halves meet
+    (docs/decisions/0003): `t_i = i / N` for i < L, then `a i^2 + b i + c` through t_L = L / N with slope 1 / N and
+    through t_S = 1, where L = S // 2, S = `steps`, N = `emulated`.
+    """
+    _at_least_one(steps)
+    if emulated < steps:
+        raise ValueError(
+            f"linear_quadratic imitates a finer schedule: {steps} steps cannot imitate {emulated}. "
+            "Lower the steps, raise the emulated steps, or take the linear schedule."
+        )
+    half = steps // 2
+    index = torch.arange(steps + 1, dtype=torch.float64)
+    straight = index / emulated
+    beyond = (index - half).clamp(min=0)
+    bend = (1 - steps / emulated) / (steps - half) ** 2  # what the straight line lacks at the last node
+    return (straight + bend * beyond.square()).float()
+
+
+SCHEDULES = {"linear": linear, "linear-quadratic": linear_quadratic}
+
+
+def _at_least_one(steps: int) -> None:
+    if steps < 1:
+        raise ValueError(f"A schedule needs at least 1 step; {steps} came.")

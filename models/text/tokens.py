@@ -1,0 +1,28 @@
+"""What an encoder makes of a batch of prompts: embeddings of its tokens and which of them are real."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+class TextTokens(NamedTuple):
+    """One encoder's tokens for a batch of texts; `mask` is True where a token is real, False where it pads."""
+
+    embedding: Float[Tensor, "b l d"]
+    mask: Bool[Tensor, "b l"]
+
+    @staticmethod
+    def stack(texts: Sequence[np.ndarray | Tensor]) -> "TextTokens":
+        """Pad texts of `l d` each to the longest of them."""
+        rows = [torch.as_tensor(text) for text in texts]
+        embedding = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        lengths = torch.tensor([len(row) for row in rows])
+        return TextTokens(embedding, torch.arange(embedding.shape[1]) < lengths[:, None])
+
+    def to(self, device: torch.device | str) -> "TextTokens":
+        """The same tokens on `device`."""
+        return TextTokens(self.embedding.to(device), self.mask.to(device))

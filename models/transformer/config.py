@@ -1,0 +1,39 @@
+"""The shape of a transformer (Table 1)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """Shape of the joint image and video transformer; the defaults are Table 1's 30B."""
+
+    width: int = 6144
+    """Channels of the residual stream."""
+    layers: int = 48
+    """Blocks."""
+    heads: int = 48
+    """Attention heads; each has width / heads channels."""
+    feed_forward: int = 16384
+    """Hidden channels of SwiGLU."""
+    latent_channels: int = 16
+    """Channels of the TAE's latent."""
+    patch: int = 2
+    """Rows and columns of latent that become one token; frames are never merged."""
+    grid: tuple[int, int, int] = (32, 96, 96)
+    """Largest token grid: frames, rows, columns of the position tables."""
+    text_widths: tuple[int, ...] = (4096, 1280, 1472)
+    """Width of each text encoder: UL2, Long-prompt MetaCLIP, ByT5 (Fig. 8)."""
+    qk_norm: bool = False
+    """Normalise queries and keys. Not in the paper; steadier at high learning rates."""
+    norm_eps: float = 1e-5
+    """Epsilon of every RMS norm (Table 9)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "grid", tuple(self.grid))  # lists, as YAML and JSON give them
+        object.__setattr__(self, "text_widths", tuple(self.text_widths))
+        if self.width % self.heads:
+            raise ValueError(
+                f"width {self.width} does not divide into {self.heads} heads. Change width or heads."
+            )
+        if not self.text_widths:
+            raise ValueError("text_widths is empty; the model needs the width of at least one text encoder.")
