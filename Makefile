@@ -29,20 +29,88 @@ install: .venv/.installed
 	@echo 'Install into .venv (about 5 min, 7 GB; most of it is torch)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -e .
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 # ---- the demo: raw video -> shards -> TAE -> latents -> text-to-video -> a clip and a report
 
-MINUTES := 2 3 7 1 10 2 1 1 1
-DEMO := data/demo
+RAW := data/demo/raw/truth.jsonl
+SHARDS := data/demo/curated/report/curation.json
+TAE := runs/demo/tae/finished.json
+TAE_SCORE := runs/demo/tae/eval.json
+LATENTS := data/demo/latents/val/index.json
+T2V := runs/demo/t2v/finished.json
+T2V_SCORE := runs/demo/t2v/eval/eval.json
+CLIP := outputs/clip.mp4
+REPORT := report/index.html
+
+MINUTES := 2 3 7 1 1 10 2 1 1
 STEPS := $(words $(MINUTES))
 
-# $(call step,number,title,command): say what runs and how long it takes, run it, mark its target as new.
+# $(call step,number,title,command): say what comes and how long it takes, run it, mark its target as new.
 define step
-	@printf '\n[%s/$(STEPS)] %s (about %s min; %s min gone, about %s min left): %s\n' \
-	  '$(1)' '$(2)' '$(word $(1),$(MINUTES))' "$$(( ($$(date +%s) - $(START)) / 60 ))" \
-	  "$$(( $(foreach minutes,$(wordlist $(1),$(STEPS),$(MINUTES)),$(minutes) +) 0 ))" '$(strip $(3))'
+	@printf '\n[%s/%s] %s (about %s min) : %s\n' '$(1)' '$(STEPS)' '$(2)' '$(word $(1),$(MINUTES))' '$(strip $(3))'
+	@printf '      %s min gone, about %s min left in all\n' "$$(( ($$(date +%s) - $(START)) / 60 ))" \
+	  "$$(( $(foreach minutes,$(wordlist $(1),$(STEPS),$(MINUTES)),$(minutes) +) 0 ))"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(strip $(3))
 	@touch $@
 endef
+
+# A finished run whose config or data has changed since is moved aside and begun anew; a stopped one is continued.
+anew = $(if $(wildcard $@),--restart true)
+
+demo: $(REPORT) $(CLIP)
+	@printf '\nThe clip:    %s\nThe report:  %s\nAll runs:    make dashboard\n' '$(CLIP)' '$(REPORT)'
+
+$(RAW): | .venv/.installed
+	$(call step,1,Make raw video,python -m evaluation.toy_world make --out data/demo/raw --clips 1200 --seed 0)
+
+$(SHARDS): $(RAW) configs/curation/demo.yaml
+	$(call step,2,Curate it into shards,python -m curation.run -c configs/curation/demo.yaml)
+
+$(TAE): $(SHARDS) configs/tae.yaml
+	$(call step,3,Train the TAE,lightning fit -c configs/tae.yaml $(anew))
+
+$(TAE_SCORE): $(TAE)
+	$(call step,4,Measure the TAE,python -m evaluation.run tae)
+
+$(LATENTS): $(TAE)
+	$(call step,5,Encode clips and captions,python -m inference.run encode --shards data/demo/curated/shards \
+	  --tae runs/demo/tae/model --out data/demo/latents --replace)
+
+$(T2V): $(LATENTS) configs/t2v.yaml
+	$(call step,6,Train text-to-video,lightning fit -c configs/t2v.yaml $(anew))
+
+$(T2V_SCORE): $(T2V)
+	$(call step,7,Measure text-to-video,python -m evaluation.run t2v --prompts 64)
+
+$(CLIP): $(T2V)
+	$(call step,8,Generate a clip,python -m inference.run t2v "a red ball moves left" --out $(CLIP))
+
+$(REPORT): $(TAE_SCORE) $(T2V_SCORE) $(CLIP)
+	$(call step,9,Write the report,python -m evaluation.run report --out $(REPORT))
+
+# Each is written last by its command: after Ctrl-C it is whole or absent, so make shall not delete it.
+.PRECIOUS: $(RAW) $(SHARDS) $(TAE) $(TAE_SCORE) $(LATENTS) $(T2V) $(T2V_SCORE) $(CLIP) $(REPORT)
+
+# ---- checks
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pyright
+
+test: lint
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+test-all: lint
+	$(BIN)/python -m pytest -n 2
+
+# ---- the rest
+
+dashboard: .venv/.installed
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1
+
+clean:
+	rm -rf data/demo runs/demo report outputs/clip.*
