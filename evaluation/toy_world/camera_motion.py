@@ -7,8 +7,8 @@ import numpy as np
 
 BLUR = 1.5  # pixels: makes the brightness smooth enough for its slope to predict a step
 MARGIN = 5  # pixels about the sprite that are left out
-MIN_SHIFT = 0.12  # sides of the frame over the clip: less is a static camera
-MIN_ZOOM = 0.18  # natural logarithm of the magnification over the clip
+MIN_SHIFT = 0.12  # sides of the frame over the clip: a panning one goes scene.PAN
+MIN_ZOOM = 0.26  # natural logarithm of the magnification over the clip
 ROUNDS = 3  # steps of Gauss-Newton
 FLAT = 0.05  # mean squared slope (Lab units per pixel) under which a background shows no motion
 
