@@ -1,0 +1,55 @@
+"""mp4 bytes to frames: decord where it can, PyAV where it cannot (cut files, AV1, formats it was not built for)."""
+
+import io
+
+import numpy as np
+
+from console import UserError
+from datamodules.shards import Bucket
+
+
+def decode_clip(data: bytes, bucket: Bucket, clip_id: str) -> np.ndarray:
+    """The middle `bucket.frames` frames as uint8 "t h w 3"; a clip of another size or too short is refused."""
+    try:
+        frames = _with_decord(data, bucket.frames)
+    except _decord_error():
+        frames = _with_av(data, bucket.frames, clip_id)
+    found = f"{frames.shape[2]}x{frames.shape[1]} pixels and {len(frames)} frames"
+    if frames.shape[:3] != (bucket.frames, bucket.height, bucket.width):
+        raise UserError(
+            f"Clip '{clip_id}' has {found}; its bucket needs {bucket.width}x{bucket.height} and {bucket.frames}. "
+            "Make the shards anew."
+        )
+    return frames
+
+
+def middle(available: int, needed: int) -> range:
+    """Indices of the middle `needed` of `available` frames, or all where there are fewer."""
+    start = max(0, (available - needed) // 2)
+    return range(start, min(available, start + needed))
+
+
+def _with_decord(data: bytes, needed: int) -> np.ndarray:
+    import decord
+
+    reader = decord.VideoReader(io.BytesIO(data), num_threads=1)
+    return reader.get_batch(list(middle(len(reader), needed))).asnumpy()
+
+
+def _with_av(data: bytes, needed: int, clip_id: str) -> np.ndarray:
+    import av
+
+    try:
+        with av.open(io.BytesIO(data)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    except (av.error.FFmpegError, IndexError) as error:
+        raise UserError(f"Clip '{clip_id}' cannot be decoded ({error}). Make the shards anew.") from error
+    if not frames:
+        raise UserError(f"Clip '{clip_id}' holds no frame. Make the shards anew.")
+    return np.stack([frames[index] for index in middle(len(frames), needed)])
+
+
+def _decord_error() -> type[Exception]:
+    import decord
+
+    return decord.DECORDError

@@ -1,0 +1,142 @@
+"""LatentData: cached TAE latents and text embeddings as batches, the normal path of text-to-video training."""
+
+import io
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from console import UserError
+from datamodules.loader import StreamConfig
+from datamodules.module import Kind, ShardData
+from datamodules.plan import Batch, Order
+from datamodules.shards import ShardSet
+from datamodules.stream import Raw
+
+MADE_BY = "python -m inference.run encode"
+FACTS = ("tae", "text", "latent_mean", "latent_std")  # what an index of latents adds to that of clips
+
+
+class Encoded(NamedTuple):
+    """One clip: latent float32 [t c h w], normalised; valid text tokens float32 [l d]; frames a second."""
+
+    latent: np.ndarray
+    text: np.ndarray
+    clip_id: str
+    caption: str
+    fps: float
+
+
+class LatentFormat:
+    """npy, npz and json to `{"latent", "text", "clip_id", "caption", "fps"}`."""
+
+    def __init__(self, mean: list[float], std: list[float], max_tokens: int | None) -> None:
+        self.mean = np.asarray(mean, np.float32)[:, None, None]
+        self.std = np.asarray(std, np.float32)[:, None, None]
+        self.max_tokens = max_tokens
+
+    def decode(self, raw: Raw) -> Encoded:
+        """Normalise per channel; the shards keep latents as the TAE gave them."""
+        clip_id = raw["__key__"]
+        missing = [key for key in ("latent.npy", "text.npz", "json") if key not in raw]
+        if missing:
+            raise UserError(
+                f"The sample '{clip_id}' lacks {', '.join(missing)}. Make the shards anew: {MADE_BY}"
+            )
+        latent = np.load(io.BytesIO(raw["latent.npy"]), allow_pickle=False)
+        if latent.shape[1] != len(self.mean):
+            raise UserError(
+                f"The latent of '{clip_id}' has {latent.shape[1]} channels; its index has statistics of "
+                f"{len(self.mean)}. Make the shards anew: {MADE_BY}"
+            )
+        with np.load(io.BytesIO(raw["text.npz"]), allow_pickle=False) as arrays:
+            text = arrays["embedding"]
+        facts = json.loads(raw["json"])
+        latent = ((latent - self.mean) / self.std).astype(np.float32)
+        return Encoded(latent, text, clip_id, facts.get("caption") or "", float(facts["fps"]))
+
+    def collate(self, items: list[Encoded], numbers: Batch, epoch: int | None) -> dict[str, Any]:
+        """Stack latents of one bucket and pad the texts."""
+        embedding, mask = pad_text([item.text for item in items], self.max_tokens)
+        return {
+            "latent": torch.from_numpy(np.stack([item.latent for item in items])),
+            "text": {"embedding": embedding, "mask": mask},
+            "clip_id": [item.clip_id for item in items],
+            "caption": [item.caption for item in items],
+            "fps": torch.tensor([item.fps for item in items]),
+        }
+
+
+class LatentData(ShardData):
+    """Batches of one bucket each: "latent" float32 "b t c h w", normalised; "text" with "embedding" "b l d" and
+    "mask" "b l"; "clip_id", "caption", "fps".
+
+    Args:
+        latents: Folder with train/ and val/, made by `python -m inference.run encode`.
+        batch_size: Clips in a batch of each process; or a number for each bucket, as {64x64x16: 64}.
+        max_tokens: Pad each text to so many tokens, and cut longer ones; without it, to the longest of the batch.
+        memory: Keep all latents and texts in memory. Otherwise shards are streamed.
+        seed: Of the order.
+        stream: How shards are streamed.
+    """
+
+    def __init__(
+        self,
+        latents: str,
+        batch_size: int | dict[str, int] = 16,
+        max_tokens: int | None = None,
+        memory: bool = False,
+        seed: int = 0,
+        stream: StreamConfig = StreamConfig(),  # noqa: B008, it is frozen
+    ) -> None:
+        if max_tokens is not None and max_tokens < 1:
+            raise ValueError(f"data.max_tokens must be at least 1; {max_tokens} came.")
+        super().__init__(
+            Kind(folder=latents, made_by=MADE_BY),
+            Order(batch_size=batch_size, seed=seed),
+            None if memory else stream,
+        )
+        self._max_tokens = max_tokens
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Which TAE and text encoder made the training set, and the latents' statistics."""
+        index = self.open("train").index
+        return {key: index[key] for key in FACTS}
+
+    @override
+    def open(self, split: str) -> ShardSet:
+        shards = super().open(split)
+        missing = [key for key in FACTS if key not in shards.index]
+        if missing:
+            raise UserError(
+                f"'{shards.folder}' holds no latents: its index lacks {', '.join(missing)}. "
+                f"Name the folder that this wrote: {MADE_BY}"
+            )
+        return shards
+
+    @override
+    def format(self, split: str) -> LatentFormat:
+        facts, own = self.facts, self.open(split).index
+        for key in ("tae", "text"):
+            if own[key] != facts[key]:
+                raise UserError(
+                    f"train/ and val/ of '{self._kind.folder}' were encoded by different models ({key}: "
+                    f"{facts[key]} and {own[key]}). Encode both with the same: {MADE_BY}"
+                )
+        return LatentFormat(facts["latent_mean"], facts["latent_std"], self._max_tokens)
+
+
+def pad_text(texts: list[np.ndarray], max_tokens: int | None) -> tuple[Tensor, Tensor]:
+    """Texts [l d] of any lengths as embedding "b l d" with zeros behind each, and mask "b l", True where valid."""
+    length = max_tokens or max(1, *(len(text) for text in texts))
+    embedding = torch.zeros(len(texts), length, texts[0].shape[1])
+    mask = torch.zeros(len(texts), length, dtype=torch.bool)
+    for row, text in enumerate(texts):
+        kept = min(len(text), length)
+        embedding[row, :kept] = torch.from_numpy(text[:kept])
+        mask[row, :kept] = True
+    return embedding, mask

@@ -1,0 +1,91 @@
+"""ShardData: a set of shards with train/ and val/ as Lightning's loaders, kept in memory or streamed."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningDataModule
+from typing_extensions import override
+
+from console import track
+from datamodules.loader import BatchLoader, Format, MemorySource, Share, StreamConfig, StreamSource
+from datamodules.plan import Order
+from datamodules.shards import ShardSet, open_shards, read_samples
+from storage import fingerprint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What distinguishes one set of shards from another."""
+
+    folder: str
+    """Holds train/ and val/, each with an index.json."""
+    made_by: str
+    """The command that makes it, for messages."""
+
+
+class ShardData(LightningDataModule):
+    """Opens the shards, deals them to ranks, and makes loaders of what `format` makes of them."""
+
+    def __init__(self, kind: Kind, order: Order, stream: StreamConfig | None) -> None:
+        """`stream` None keeps every item in memory."""
+        super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = False
+        self._kind = kind
+        self._stream = stream
+        self._order = order if stream is None else replace(order, lanes=stream.lanes, window=stream.window)
+        self._sources: dict[str, Any] = {}
+
+    def format(self, split: str) -> Format:
+        """How samples of "train" or "val" become batches."""
+        raise NotImplementedError
+
+    def open(self, split: str) -> ShardSet:
+        """The shards of "train" or "val"."""
+        return open_shards(Path(self._kind.folder) / split, self._kind.made_by)
+
+    def fingerprint(self) -> str:
+        """Of all that training and validation see."""
+        return fingerprint({split: self.open(split).fingerprint for split in ("train", "val")})
+
+    @override
+    def setup(self, stage: str) -> None:
+        for split in ("train", "val") if stage == "fit" else ("val",):
+            if split not in self._sources:
+                shards = self.open(split)
+                self._sources[split] = (shards, self._source(shards, split))
+
+    @override
+    def train_dataloader(self) -> BatchLoader:
+        return self._loader("train", self._order)
+
+    @override
+    def val_dataloader(self) -> BatchLoader:
+        return self._loader("val", replace(self._order, shuffle=False))
+
+    @override
+    def test_dataloader(self) -> BatchLoader:
+        return self.val_dataloader()
+
+    @override
+    def predict_dataloader(self) -> BatchLoader:
+        return self.val_dataloader()
+
+    def _loader(self, split: str, order: Order) -> BatchLoader:
+        shards, source = self._sources[split]
+        return BatchLoader(shards, order, source, self._share())
+
+    def _source(self, shards: ShardSet, split: str) -> MemorySource | StreamSource:
+        form = self.format(split)
+        if self._stream is not None:
+            return StreamSource(shards, form, self._stream.num_workers)
+        raws = (raw for shard in shards.shards for raw in read_samples(shard))
+        return MemorySource(
+            [form.decode(raw) for raw in track(raws, f"Reading {split}", shards.samples)], form
+        )
+
+    def _share(self) -> Share:
+        """Which part of the data this process trains on; the strategy knows who shares samples with whom."""
+        strategy = self.trainer.strategy if self.trainer is not None else None
+        dealt = getattr(strategy, "distributed_sampler_kwargs", None)
+        return Share(dealt["rank"], dealt["num_replicas"]) if dealt else Share()

@@ -1,0 +1,119 @@
+"""The order of an epoch, known before anything is read: which samples make up which batch of which rank.
+
+An epoch is a list of batches of one bucket each. It depends on the index, the seed and the epoch alone, so that
+the whole state of a run's data is two numbers, (epoch, batches handed out), however it is prefetched. Every sample
+comes once an epoch.
+
+Streams read tar files from front to back. `lanes` keeps that cheap: a lane owns every `lanes`-th shard, shuffles
+within `window` shards, and its batches take turns with those of the others, so that a rank and worker whose number
+divides `lanes` reads the shards of its own lanes only. What the shorter lanes cannot match is dealt out at the end.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from datamodules.shards import ShardSet
+
+Batch = np.ndarray  # int64 [b]: numbers of samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """How the samples of a set are put in order."""
+
+    batch_size: int | dict[str, int]
+    """Samples in a batch of each rank; a dict gives one number a bucket."""
+    shuffle: bool = True
+    """False keeps the order of the index."""
+    seed: int = 0
+    """Of the order."""
+    lanes: int = 1
+    """Lanes, at best a multiple of ranks x workers."""
+    window: int | None = None
+    """Shards of a lane that are mixed with each other; None mixes all."""
+
+    def size(self, bucket: str) -> int:
+        """Samples in a batch of `bucket`."""
+        if isinstance(self.batch_size, int):
+            return self.batch_size
+        if bucket not in self.batch_size:
+            given = ", ".join(self.batch_size)
+            raise ValueError(f"data.batch_size has no entry for bucket '{bucket}'; it has: {given}.")
+        return self.batch_size[bucket]
+
+    def __post_init__(self) -> None:
+        sizes = [self.batch_size] if isinstance(self.batch_size, int) else list(self.batch_size.values())
+        if not sizes or min(sizes) < 1:
+            raise ValueError(f"data.batch_size must be at least 1; {self.batch_size} came.")
+        if self.lanes < 1 or (self.window is not None and self.window < 1):
+            raise ValueError(
+                f"data.lanes and data.window must be at least 1; {self.lanes}, {self.window} came."
+            )
+
+
+def epoch_batches(shards: ShardSet, order: Order, epoch: int) -> list[Batch]:
+    """All batches of an epoch, in order, for all ranks together."""
+    rng = np.random.default_rng([order.seed, epoch])
+    numbers = shards.numbers()
+    by_bucket = []
+    for bucket in shards.buckets:
+        own = [numbers[i] for i, shard in enumerate(shards.shards) if shard.bucket == bucket]
+        if order.shuffle:
+            own = [own[i] for i in rng.permutation(len(own))]
+        lanes = [_mixed(own[lane :: order.lanes], order, rng) for lane in range(order.lanes)]
+        by_bucket.append(_dealt(lanes, order.size(bucket)))
+    return _merged(by_bucket, order.shuffle, rng)
+
+
+def steps_in(batches: int, ranks: int) -> int:
+    """Batches of an epoch that each rank gets, given how many there are in all."""
+    return -(-batches // ranks)
+
+
+def rank_batches(batches: Sequence[Batch], rank: int, ranks: int) -> Iterator[Batch]:
+    """The batches of one rank: every `ranks`-th. All ranks get equally many: a last round that is short is split."""
+    whole = len(batches) // ranks * ranks
+    yield from batches[rank:whole:ranks]
+    if whole < len(batches):
+        yield _split(list(batches[whole:]), ranks)[rank]
+
+
+def _mixed(shards: list[np.ndarray], order: Order, rng: np.random.Generator) -> np.ndarray:
+    """The samples of a lane, shuffled within each window of its shards."""
+    if not shards:
+        return np.empty(0, np.int64)
+    window = order.window or len(shards)
+    groups = [np.concatenate(shards[start : start + window]) for start in range(0, len(shards), window)]
+    return np.concatenate([rng.permutation(group) if order.shuffle else group for group in groups])
+
+
+def _dealt(lanes: list[np.ndarray], size: int) -> list[Batch]:
+    """Batches of the lanes in turn while all can fill one; then what is left of them, the last batch maybe short."""
+    rounds = min(map(len, lanes)) // size
+    batches = [lane[i * size : (i + 1) * size] for i in range(rounds) for lane in lanes]
+    rest = np.concatenate([lane[rounds * size :] for lane in lanes])
+    return batches + [rest[start : start + size] for start in range(0, len(rest), size)]
+
+
+def _merged(by_bucket: list[list[Batch]], shuffle: bool, rng: np.random.Generator) -> list[Batch]:
+    """The buckets' batches in one list, at random turns, each bucket's own order kept."""
+    turns = np.repeat(np.arange(len(by_bucket)), [len(batches) for batches in by_bucket])
+    if shuffle:
+        turns = rng.permutation(turns)
+    queues = [iter(batches) for batches in by_bucket]
+    return [next(queues[turn]) for turn in turns]
+
+
+def _split(batches: list[Batch], pieces: int) -> list[Batch]:
+    """Cut the largest batches in halves until each rank has one; single samples are repeated if they must be."""
+    while len(batches) < pieces:
+        largest = max(range(len(batches)), key=lambda i: len(batches[i]))
+        batch = batches[largest]
+        half = (len(batch) + 1) // 2
+        if half == len(batch):
+            batches.append(batches[len(batches) - 1])
+        else:
+            batches[largest : largest + 1] = [batch[:half], batch[half:]]
+    return batches

@@ -1,0 +1,1 @@
+"""Training: one file is one stage of the paper, under one command, `lightning`. Importing this package imports nothing."""

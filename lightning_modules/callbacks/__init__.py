@@ -1,0 +1,1 @@
+"""What the `lightning` command adds to every fit: one file, one duty."""

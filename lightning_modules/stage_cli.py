@@ -1,0 +1,275 @@
+"""StageCLI: LightningCLI over all stages, with a folder for each run, and runs that go on where they stopped."""
+
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from typing_extensions import override
+
+from console import UserError
+from lightning_modules.callbacks.checkpoint import RunCheckpoint
+from lightning_modules.callbacks.export import ExportModel
+from lightning_modules.callbacks.non_finite import NonFinite
+from lightning_modules.callbacks.progress import TrainingProgress
+from lightning_modules.callbacks.samples import SampleVideos
+from lightning_modules.callbacks.stop import GracefulStop, Stopped
+from lightning_modules.callbacks.throughput import Throughput
+from lightning_modules.checkpoint_io import AtomicCheckpointIO, check_fits, read_checkpoint
+from lightning_modules.metrics_file import MetricsFile
+from lightning_modules.mistakes import describe, explain, merged_config, unknown_keys
+from lightning_modules.mlflow_logger import RunLogger, Tracking
+from lightning_modules.run_folder import RunFolder
+from storage import atomic_path, write_json
+
+TRAINER_DEFAULTS = {
+    "log_every_n_steps": 10,
+    "num_sanity_val_steps": 0,
+    "val_check_interval": 500,
+    "check_val_every_n_epoch": None,  # val_check_interval counts steps, not epochs
+    "use_distributed_sampler": False,  # our loaders deal the data themselves
+    "enable_model_summary": False,
+}
+
+
+class ConfigError(Exception):
+    """What the parser says; `run_stage` turns it into one message for the user."""
+
+    def __init__(self, message: str, parser: LightningArgumentParser) -> None:
+        super().__init__(message)
+        self.parser = parser
+
+
+class StageParser(LightningArgumentParser):
+    """A parser that raises where jsonargparse prints its usage and exits."""
+
+    @override
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise ConfigError(message, self) from ex
+
+
+class StageCLI(LightningCLI):
+    """Adds the run's folder and what every fit needs, and decides whether to begin, go on or leave it."""
+
+    @override
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--run_dir", type=str, help="The run's folder, as runs/demo/tae.")
+        parser.add_argument(
+            "--restart",
+            type=bool,
+            default=False,
+            help="Move an earlier run of this folder aside and begin anew.",
+        )
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(SampleVideos, "samples")
+        parser.add_argument("--mlflow", type=Tracking, default=Tracking(), help="Where the run is recorded.")
+        parser.link_arguments("run_dir", "trainer.default_root_dir")
+
+    @override
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        name, *rest = args
+        known = self._parser(name)
+        dests = [action.dest for action in known._actions]
+        tree, sources = merged_config(rest)
+        for mistake in unknown_keys({key: None for key in tree}, dests):  # jsonargparse lets empty ones pass
+            raise UserError(describe(mistake, sources[mistake.path], dests))
+        self.config = parser.parse_args(args)
+
+    @override
+    def _parse_ckpt_path(self) -> None:
+        """The config says what is built; a checkpoint does not change it behind the user's back."""
+
+    @override
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except (
+            ValueError,
+            MisconfigurationException,
+        ) as error:  # ValueError is for the user throughout the project
+            raise UserError(str(error)) from error
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        asked = self._get(self.config_init, "trainer")
+        loggers = self._loggers(asked["logger"]) if self.subcommand == "fit" else []
+        ours = [GracefulStop(), NonFinite(), Throughput(), TrainingProgress(), ExportModel()]
+        if loggers:
+            ours.append(LearningRateMonitor(logging_interval="step"))
+        theirs = asked["callbacks"] or []
+        return super().instantiate_trainer(
+            logger=loggers,
+            plugins=[AtomicCheckpointIO(), *_listed(asked["plugins"])],
+            callbacks=[*ours, *_listed(theirs)],
+            **kwargs,
+        )
+
+    @property
+    def folder(self) -> RunFolder:
+        """The folder of this run."""
+        return RunFolder(self._get(self.config, "run_dir"))
+
+    @property
+    def config_text(self) -> str:
+        """The resolved config of this run, as it can be given to -c again."""
+        name = str(self.subcommand)
+        return self._parser(name).dump(self.config[name], skip_none=False)
+
+    def fit(self, **kwargs: Any) -> None:
+        """Train from the newest checkpoint of the run's folder, or from the beginning, until the limits are met."""
+        if self.trainer.fast_dev_run:
+            self._guarded(self.trainer.fit, kwargs)
+            return
+        folder, config = self.folder, self.config_text
+        if rank_zero_only.rank == 0 and not self._prepare(folder, config):
+            return
+        kwargs["ckpt_path"] = self._checkpoint(kwargs.get("ckpt_path"))
+        self._guarded(self.trainer.fit, kwargs)
+        if rank_zero_only.rank == 0:
+            folder.finish(config, self.trainer.global_step)
+            say(f"Finished after step {self.trainer.global_step}: {folder.model}")
+
+    def validate(self, **kwargs: Any) -> None:
+        """Measure the newest checkpoint on the validation set."""
+        self._measure(self.trainer.validate, kwargs)
+
+    def test(self, **kwargs: Any) -> None:
+        """Measure the newest checkpoint on the test set."""
+        self._measure(self.trainer.test, kwargs)
+
+    def predict(self, **kwargs: Any) -> None:
+        """Write the predictions of the newest checkpoint to `<run>/predictions.pt`."""
+        kwargs["ckpt_path"] = self._needed_checkpoint(kwargs.get("ckpt_path"))
+        predictions = self._guarded(self.trainer.predict, kwargs)
+        target = self.folder.path / "predictions.pt"
+        with atomic_path(target) as temporary:
+            torch.save(predictions, temporary)
+        say(f"Predictions: {target}")
+
+    def _prepare(self, folder: RunFolder, config: str) -> bool:
+        """Make the folder ready for this fit; False where nothing is left to do."""
+        if self._get(self.config, "restart") and (old := folder.set_aside()):
+            say(f"The earlier run is now in {old}.")
+        data = self.datamodule.fingerprint() if hasattr(self.datamodule, "fingerprint") else None
+        folder.check_same(config, data)
+        step = folder.finished(config)
+        if step is not None:
+            say(
+                f"'{folder.path}' is finished: step {step}, model in {folder.model}. Raise trainer.max_steps or"
+            )
+            say("trainer.max_time to go on, or give --restart true to begin anew.")
+            return False
+        folder.clean()
+        folder.reopen()
+        folder.write_config(config)
+        folder.add_facts(data=data)
+        return True
+
+    def _checkpoint(self, asked: str | None) -> str | None:
+        """The newest checkpoint of the folder goes before the one that was asked for as a start."""
+        newest = self.folder.newest()
+        if newest is None:
+            return asked
+        say(f"Going on from {newest}.")
+        for logger in self.trainer.loggers:
+            if isinstance(logger, MetricsFile):
+                logger.forget_after(int(newest.stem.removeprefix("step-")))
+        return str(newest)
+
+    def _needed_checkpoint(self, asked: str | None) -> str:
+        found = asked or self.folder.newest()
+        if found is None:
+            raise UserError(
+                f"'{self.folder.path}' has no checkpoint. Train first (lightning fit with this config), "
+                "or give one with --ckpt_path FILE."
+            )
+        say(f"Weights: {found}")
+        return str(found)
+
+    def _measure(self, run: Callable[..., Any], kwargs: dict[str, Any]) -> None:
+        kwargs["ckpt_path"] = self._needed_checkpoint(kwargs.get("ckpt_path"))
+        results = self._guarded(run, kwargs)
+        if rank_zero_only.rank == 0:
+            target = self.folder.path / f"{self.subcommand}.json"
+            write_json(target, {"checkpoint": kwargs["ckpt_path"], "results": results})
+            say(f"Results: {target}")
+
+    def _guarded(self, run: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
+        """Run the trainer; signals and faults of the input leave as what `console.command` understands."""
+        try:
+            return run(**kwargs)
+        except Stopped as stopped:
+            self._stopped(stopped.signum, stopped.step)
+        except SIGTERMException:
+            self._stopped(signal.SIGTERM, self.trainer.global_step)
+        except SystemExit:
+            if self.trainer.interrupted:  # how Lightning answers Ctrl-C
+                raise KeyboardInterrupt from None
+            raise
+        except MisconfigurationException as error:
+            raise UserError(str(error)) from error
+        except RuntimeError as error:
+            path = kwargs.get("ckpt_path")
+            if path and "loading state_dict" in str(error):
+                check_fits(Path(path), read_checkpoint(Path(path))["state_dict"], self.model.state_dict())
+            raise
+
+    def _stopped(self, signum: int, step: int) -> NoReturn:
+        if signum == signal.SIGTERM:
+            say(f"Stopped by SIGTERM after step {step}; the same command goes on from there.")
+            raise SystemExit(128 + signal.SIGTERM)
+        raise KeyboardInterrupt
+
+    def _loggers(self, asked: Any) -> list[Any]:
+        """metrics.csv and MLflow, beside the loggers that the config names; none for `trainer.logger: false`."""
+        if asked is False:
+            return []
+        tracking = self._get(self.config_init, "mlflow")
+        stage = type(self.model).__module__.rpartition(".")[2]
+        ours: list[Any] = [MetricsFile(self.folder.metrics)]
+        if tracking.enabled:
+            ours.append(RunLogger(tracking, stage, self.folder, self.config_text))
+        return [*ours, *(_listed(asked) if asked is not True else [])]
+
+
+def run_stage(args: list[str]) -> None:
+    """Parse `args` and run the subcommand; what the parser refuses becomes one message."""
+    for name in ("lightning.pytorch", "lightning.fabric"):  # devices, tips: nothing the user asked for
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
+    try:
+        StageCLI(
+            LightningModule,
+            LightningDataModule,
+            save_config_callback=None,
+            trainer_defaults=TRAINER_DEFAULTS,
+            seed_everything_default=0,
+            parser_class=StageParser,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            args=args,
+        )
+    except ConfigError as error:
+        dests = [action.dest for action in error.parser._actions]
+        raise UserError(explain(str(error), args[1:], dests)) from None
+
+
+@rank_zero_only
+def say(text: str) -> None:
+    """One line for the user, beside progress and errors."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]

@@ -1,0 +1,62 @@
+"""A stage small enough for the tests of the command: a linear autoencoder of frames that really trains."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A nested config, as the real stages have."""
+
+    width: int = 8
+    """Numbers that a frame is squeezed through."""
+
+
+class StandIn(LightningModule):
+    """Reconstructs 16 px frames with noise added, so that the random state matters; keeps what it saw.
+
+    Args:
+        shape: Of the model.
+        lr: Learning rate.
+        broken_at: Step at which the loss becomes NaN.
+    """
+
+    def __init__(self, shape: Shape = Shape(), lr: float = 1e-2, broken_at: int | None = None) -> None:  # noqa: B008
+        super().__init__()
+        self.save_hyperparameters({"width": shape.width, "lr": lr})
+        self.squeeze = nn.Linear(16 * 16 * 3, shape.width)
+        self.expand = nn.Linear(shape.width, 16 * 16 * 3)
+        self.lr = lr
+        self.broken_at = broken_at
+        self.seen: list[tuple[str, ...]] = []
+        self.losses: list[float] = []
+
+    def forward(self, video: Tensor) -> Tensor:
+        return self.expand(self.squeeze(video.flatten(2))).view_as(video)
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        video = batch["video"]
+        loss = (self(video + 0.1 * torch.randn_like(video)) - video).square().mean()
+        if self.broken_at is not None and self.global_step == self.broken_at:
+            loss = loss * float("nan")
+        self.seen.append(tuple(batch["clip_id"]))
+        self.losses.append(loss.item())
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        loss = (self(batch["video"]) - batch["video"]).square().mean()
+        self.log("val/loss", loss, batch_size=len(batch["clip_id"]))
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        return self(batch["video"])
+
+    def reconstruct(self, batch: dict[str, Any]) -> Tensor:
+        return self(batch["video"])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.parameters(), lr=self.lr)
