@@ -1,1 +1,1 @@
-"""A small world of known truth: short videos whose content, motion, sound and captions follow from one drawn scene."""
+"""A world of known truth: short videos whose content, motion, sound and captions come from one truth."""

@@ -1,4 +1,4 @@
-"""`python -m evaluation.toy_world make|samples|score`: write a toy world, gather real clips, check the scorer."""
+"""Command line of the toy world: write one, gather real clips, check the scorer."""
 
 import argparse
 import dataclasses

@@ -1,4 +1,4 @@
-"""Sound from the truth: a soft bed of noise and tone for each background, a thud at each touch of the ground."""
+"""Sound from the truth: a soft bed of noise for each background, a thud at each touch of the ground."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ PITCHES = {"small": 210.0, "big": 130.0}  # hertz: a big sprite sounds lower
 
 
 def soundtrack(background: str, seconds: float, touches: Sequence[float], size: str, seed: int) -> np.ndarray:
-    """Mono sound float32 [samples] of a shot over `background`, with a thud at each of `touches` (seconds)."""
+    """Mono sound float32 [samples] of a shot over `background`, with a thud at `touches` (seconds)."""
     samples = round(seconds * RATE)
     sound = _bed(background, samples, seed)
     for touch in touches:
@@ -33,8 +33,8 @@ def soundtrack(background: str, seconds: float, touches: Sequence[float], size: 
 
 
 def _bed(background: str, samples: int, seed: int) -> np.ndarray:
-    noise = np.random.default_rng(seed).standard_normal(samples + SOFTNESS[background])
-    total = np.cumsum(noise)
+    noise = np.random.default_rng(seed).standard_normal(samples + SOFTNESS[background], dtype=np.float32)
+    total = np.cumsum(noise, dtype=np.float64)
     soft = total[SOFTNESS[background] :] - total[: -SOFTNESS[background]]
     tone = np.sin(2 * np.pi * TONES[background] * np.arange(samples) / RATE)
     bed = soft / max(np.abs(soft).max(), 1e-9) + 0.3 * tone

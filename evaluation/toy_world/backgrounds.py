@@ -9,7 +9,7 @@ from evaluation.toy_world.scene import RGB
 
 @dataclass(frozen=True)
 class Background:
-    """The two ends of a background's colours; its pattern says how far each point lies from `low` to `high`."""
+    """The two ends of a background's colours; its pattern says how far a point lies from `low` to `high`."""
 
     low: RGB
     high: RGB

@@ -27,7 +27,7 @@ STATIC = CameraMotion("static", (0.0, 0.0), 0.0)
 
 
 def camera_motion(lab: np.ndarray, masks: np.ndarray) -> CameraMotion:
-    """The camera's motion in frames Lab [t h w 3], where `masks` (bool [t h w]) say which pixels are sprite."""
+    """The camera's motion in Lab frames [t h w 3], where `masks` (bool [t h w]) tell the sprite's pixels."""
     light = np.stack([cv2.GaussianBlur(frame[..., 0], (0, 0), BLUR) for frame in lab])
     kernel = np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)
     free = np.stack([cv2.dilate(mask.astype(np.uint8), kernel) == 0 for mask in masks])
@@ -55,7 +55,7 @@ def _name(x: float, y: float, zoom: float) -> str:
 
 
 def _step(before: np.ndarray, after: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """Shift (x, y in pixels) and log magnification about the middle from one frame to the next, by Gauss-Newton."""
+    """Shift (x, y in pixels) and log magnification about the middle between two frames, by Gauss-Newton."""
     height, width = before.shape
     x, y = np.meshgrid(np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2)
     slope_x, slope_y = np.gradient(before, axis=1), np.gradient(before, axis=0)

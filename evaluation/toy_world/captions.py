@@ -1,4 +1,4 @@
-"""Captions from the truth in varied wording. Colour, shape, way and background are always named; the rest sometimes."""
+"""Captions from the truth in varied wording. Colour, shape, direction and background are always named."""
 
 import numpy as np
 

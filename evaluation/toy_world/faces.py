@@ -8,8 +8,8 @@ import numpy as np
 
 from evaluation.toy_world import backgrounds
 from evaluation.toy_world.audio import soundtrack
-from evaluation.toy_world.film import Caption, Film
-from evaluation.toy_world.scene import BACKGROUNDS, COLOURS, RGB
+from evaluation.toy_world.film import Caption, Film, shot_truth
+from evaluation.toy_world.scene import BACKGROUNDS, COLOURS, RGB, Scene
 from evaluation.toy_world.settings import Format
 
 SKINS: dict[str, RGB] = {
@@ -33,6 +33,7 @@ POSES = {
     "up": (0.0, -0.32),
     "down": (0.0, 0.32),
 }  # radians: turn, nod
+HEAD = 0.27  # radius of a head, short sides of the frame
 DETAIL = 4  # drawn so many times larger, then reduced
 PLACES = {
     "wall": "in front of a plain grey wall",
@@ -102,13 +103,19 @@ def identity_view(person: Identity, shape: Format, rng: np.random.Generator) -> 
     ]
     seconds, seed = shape.frames / shape.fps, int(rng.integers(2**63))
     words = f"{describe(person)} {'turns' if turn else 'looks'} {direction} {PLACES[background]}"
-    truth = {"start_frame": 0, "end_frame": shape.frames, "shape": "face", "colour": person.shirt, "texture": "plain",
-             "size": "big", "direction": direction, "speed": None, "background": background, "camera": "static",
-             "bounces": []}  # fmt: skip
+    looks = Scene(
+        shape="face",
+        colour=person.shirt,
+        background=background,
+        direction=direction,
+        size="big",
+        radius=HEAD,
+        phase=phase,
+    )
     return Film(
         format=shape,
         captions=(Caption(start=0.0, end=seconds, text=words),),
-        shots=(truth,),
+        shots=(shot_truth(looks, shape),),
         pixels=lambda: np.stack([portrait(person, pose, (background, phase), shape) for pose in poses]),
         sound=lambda: soundtrack(background, seconds, [], "big", seed),
         notes={"identity": asdict(person), "poses": [[round(float(x), 4) for x in pose] for pose in poses]},
@@ -140,7 +147,7 @@ class _Face:
 
     def __init__(self, canvas: np.ndarray, person: Identity, pose: Pose, side: int) -> None:
         self.canvas, self.person, self.pose = canvas, person, pose
-        self.radius = 0.27 * side
+        self.radius = HEAD * side
         self.centre = np.array([canvas.shape[1] / 2, canvas.shape[0] / 2 - 0.02 * side])
         self.skin = np.array(SKINS[person.skin], float)
         self.hair = np.array(HAIRS[person.hair], float)

@@ -1,4 +1,4 @@
-"""One file of the toy world before it is written: its truth at once, its pixels and sound when they are asked for."""
+"""One file of the toy world before it is written: truth at once, pixels and sound when asked for."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

@@ -36,7 +36,7 @@ class Measured(NamedTuple):
     travel: tuple[float, float] | None
     """Way from the first to the last frame relative to the world, fractions of width and height."""
     track: np.ndarray | None
-    """Centre (x, y) of the sprite in each frame, fractions of width and height, [t 2]; NaN where none was found."""
+    """Centre (x, y) of the sprite in each frame, fractions of the sides, [t 2]; NaN where none was found."""
 
 
 class Sprite(NamedTuple):
@@ -157,7 +157,7 @@ def _track(found: list[Sprite | None], size: tuple[int, int]) -> np.ndarray:
 
 
 def _travel(track: np.ndarray, motion: CameraMotion) -> tuple[float, float]:
-    """Way of the sprite over the clip by a straight line through its track, less the way of the background."""
+    """Way of the sprite over the clip: a straight line through its track, less the way of the background."""
     seen = ~np.isnan(track[:, 0])
     times = np.arange(len(track))[seen]
     if len(times) < 2:
@@ -178,7 +178,7 @@ def _direction(travel: tuple[float, float]) -> str:
 
 
 def _shape(distance: np.ndarray, present: list[tuple[int, Sprite]]) -> str:
-    """The shape whose drawing at the sprite's place and area covers the sprite's pixels best over all frames."""
+    """The shape that covers the sprite's pixels best, drawn at its place and area, over all frames."""
     overlap = {
         shape: np.mean([_overlap(distance.shape[1:], found, shape) for _, found in present])
         for shape in SHAPES

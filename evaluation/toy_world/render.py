@@ -7,11 +7,14 @@ import numpy as np
 from evaluation.toy_world import backgrounds, sprites
 from evaluation.toy_world.scene import COLOURS, PAN, ZOOM, Scene
 
+EDGE = (
+    1.5  # pixels from outside to inside: video stores colour at half resolution, which hard edges suffer from
+)
 WORLD = 5.0  # short sides over which a scene's phase moves the background
 
 
 class View(NamedTuple):
-    """Where the camera looks at one instant: its offset in short sides of the frame, and its magnification."""
+    """Where the camera looks at one instant: its offset in short sides of the frame, its magnification."""
 
     x: float
     y: float
@@ -19,7 +22,7 @@ class View(NamedTuple):
 
 
 def render(scene: Scene, width: int, height: int, frames: int, fps: float) -> np.ndarray:
-    """The clip of `scene`, uint8 [t h w 3]. Frame i shows the instant i / fps; the scene spans the first to the last."""
+    """The clip of `scene`, uint8 [t h w 3]. Frame i shows the instant i / fps of the scene."""
     times = shot_times(frames)
     return render_views(scene, [view(scene.camera, time) for time in times], times, width, height)
 
@@ -35,7 +38,7 @@ def shot_seconds(frames: int, fps: float) -> float:
 
 
 def view(camera: str, time: float) -> View:
-    """The camera's place at `time` (fraction of the shot); in the middle of the shot it stands where a static one does."""
+    """The camera's place at `time` (fraction of the shot); at half time it is where a static one stands."""
     swing = time - 0.5
     if camera.startswith("zoom"):
         power = 2 * swing if camera == "zoom in" else -2 * swing
@@ -83,7 +86,7 @@ def _draw_sprite(frame: np.ndarray, scene: Scene, look: View, time: float) -> No
     u = (np.arange(left, right, dtype=np.float32) + 0.5 - centre_x) / radius
     v = (np.arange(top, bottom, dtype=np.float32) + 0.5 - centre_y) / radius
     u, v = np.meshgrid(u, v)
-    coverage = np.clip(0.5 - sprites.distance(scene.shape, u, v) * radius, 0.0, 1.0)[..., None]
+    coverage = np.clip(0.5 - sprites.distance(scene.shape, u, v) * radius / EDGE, 0.0, 1.0)[..., None]
     light = sprites.texture(scene.texture, u, v) * (1 - 0.06 * np.clip(u + v, -1.0, 1.5))
     paint = np.minimum(np.asarray(COLOURS[scene.colour], np.float32) * light[..., None], 255.0)
     box = frame[top:bottom, left:right]

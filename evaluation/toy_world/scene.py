@@ -1,7 +1,7 @@
 """What a clip of the toy world shows: the vocabulary, the truth of one shot, and how it is drawn by chance.
 
-Lengths are fractions of the frame (its short side for radii); times are fractions of the shot, so that one scene can be
-rendered at any resolution, length and frame rate.
+Lengths are fractions of the frame (its short side for radii); times are fractions of the shot. So one scene
+can be rendered at any resolution, length and frame rate, and a speed is relative to the length of the clip.
 """
 
 import hashlib
@@ -71,7 +71,7 @@ class Scene:
     speed: str | None = None
     """slowly or quickly; None for a sprite that does not move."""
     start: tuple[float, float] = (0.5, 0.5)
-    """Centre of the sprite in the first frame, fractions of width and height (in the middle of a camera's move)."""
+    """Centre of the sprite in the first frame (halfway of a camera's move), fractions of width and height."""
     travel: float = 0.0
     """Way along `direction` from the first to the last frame, sides of the frame."""
     camera: str = "static"
@@ -85,7 +85,7 @@ class Scene:
         return self.shape, self.colour, self.direction, self.background
 
     def centre(self, time: float) -> tuple[float, float]:
-        """Centre of the sprite at `time` (fraction of the shot), fractions of width and height of a static frame."""
+        """Centre of the sprite at `time` (fraction of the shot), fractions of width and height."""
         step = DIRECTIONS.get(self.direction, (0, 0))
         x = self.start[0] + step[0] * self.travel * time
         y = self.start[1] + step[1] * self.travel * time
@@ -106,7 +106,7 @@ class Scene:
 
 
 def is_held_out(scene: Scene) -> bool:
-    """Whether the scene's combination is kept for tests. A pure function of names, the same on every machine."""
+    """Whether the scene's combination is kept for tests: a function of its names, equal on every machine."""
     digest = hashlib.sha256("/".join(scene.combination).encode()).digest()
     return int.from_bytes(digest[:8], "big") % 100 < HELD_OUT_PERCENT
 

@@ -1,4 +1,4 @@
-"""What a clip of the toy world shows, measured from its pixels alone, and how often that is what the prompt named."""
+"""How often clips show what their prompts named, by pixels alone, and how often chance would."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ def held_out_prompts(n: int, seed: int) -> list[tuple[str, dict[str, str]]]:
 
 
 def accuracy(videos: Sequence[np.ndarray], expected: Sequence[dict[str, str]]) -> dict:
-    """Share of `videos` (uint8 [t h w 3]) that show what was expected, per name of CHOICES, and chance beside it."""
+    """Share of `videos` (uint8 [t h w 3]) that show what was expected, by name, and chance beside it."""
     if len(videos) != len(expected) or not len(videos):
         raise ValueError(
             f"accuracy needs one expectation for each video; got {len(videos)} and {len(expected)}."

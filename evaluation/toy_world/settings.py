@@ -87,9 +87,10 @@ class Settings:
             raise UserError("--identities and --edits are numbers of 0 or more.")
         counts = self.counts()
         if counts["moving"] < 0:
+            wanted = self.clips - counts["moving"]
             raise UserError(
-                f"The shares and numbers ask for {self.clips - counts['moving']} files, but --clips is {self.clips}. "
-                "Raise --clips or lower --spoilers, --camera, --stills, --bounces, --reels, --identities or --edits."
+                f"The shares and numbers ask for {wanted} files, but --clips is {self.clips}. "
+                "Raise --clips or lower a share, --identities or --edits."
             )
         if counts["spoiler"] and not counts["moving"]:
             raise UserError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -167,7 +168,7 @@ SPOILERS: dict[str, Callable[[Source, np.random.Generator], Film]] = {
 def _parts(shape: Format, number: int) -> list[Format]:
     """`shape` divided along time into `number` parts of nearly equal length."""
     edges = [round(shape.frames * index / number) for index in range(number + 1)]
-    return [replace(shape, frames=end - start) for start, end in zip(edges, edges[1:], strict=False)]
+    return [replace(shape, frames=end - start) for start, end in pairwise(edges)]
 
 
 def _bar(side: int) -> int:
@@ -183,7 +184,7 @@ def _boxed(source: Source, rng: np.random.Generator, inner: Format, bars: tuple[
 
 
 def _lettering(words: str, place: float, shape: Format) -> tuple[np.ndarray, np.ndarray]:
-    """White letters with a black edge: colours [h w 3] and cover [h w 1] in 0 to 1, at `place` (0 top, 1 bottom)."""
+    """Letters, white with a black edge, at `place` (0 top, 1 bottom): colours [h w 3], cover [h w 1]."""
     scale = max(1, 512 // min(shape.width, shape.height))  # drawn large, then reduced: smooth letters
     width, height = shape.width * scale, shape.height * scale
     font, lines = cv2.FONT_HERSHEY_DUPLEX, words.split(" ", 1)
