@@ -37,7 +37,7 @@ class Scored(NamedTuple):
 
 def evaluate_tae(model: Path, shards: Path, out: Path, limit: int | None, device: str) -> dict[str, Any]:
     """Score the TAE in `model` on the first `limit` clips of `shards`; write `out` and videos beside it."""
-    loaded = load_model(model, expect="models.tae.TAE")
+    loaded = load_model(model, expect=TAE)
     tae = loaded.model.to(pick_device(device))
     index = read_index(shards)
     total = min(index["samples"], limit or index["samples"])
@@ -45,7 +45,7 @@ def evaluate_tae(model: Path, shards: Path, out: Path, limit: int | None, device
         raise UserError(f"There is no clip in '{shards}'. Evaluate on shards that hold clips.")
     start = time.monotonic()
     clips = track(islice(_clips(shards, index), limit), "Reconstructing", total)
-    scores = [_score(clip, reconstruct(tae, clip.frames)) for clip in clips]  # pyright: ignore[reportArgumentType]
+    scores = [_score(clip, reconstruct(tae, clip.frames)) for clip in clips]
     seconds = time.monotonic() - start
     scores.sort(key=lambda score: score.psnr)
     chosen = {
@@ -61,7 +61,7 @@ def evaluate_tae(model: Path, shards: Path, out: Path, limit: int | None, device
         "ssim": _summary([score.ssim for score in scores]),
         "seconds": round(seconds, 1),
         "clips": [score._asdict() for score in scores],
-        "videos": _write_pairs(tae, _clips(shards, index), chosen, out.parent / out.stem),  # pyright: ignore
+        "videos": _write_pairs(tae, _clips(shards, index), chosen, out.parent / out.stem),
         "run": run_facts(),
     }
     write_json(out, result)

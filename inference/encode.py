@@ -20,11 +20,12 @@ import torch
 from console import UserError
 from inference.clips import Frames, bucket_shape, decode_clip
 from inference.jobs import OnStep, ticking
-from inference.pipeline import Shape, pick_device
+from inference.pipeline import Shape, open_encoder, pick_device
 from inference.shards import INDEX, Sample, npy, npz, read_index, read_samples, write_samples
 from inference.t2v import to_values
 from inference.weights import LoadedModel, load_model
-from models.text import TextEncoder, open_text_encoder
+from models.tae import TAE
+from models.text import TextEncoder
 from storage import fingerprint, hash_file, write_json
 
 VERSION = 1  # raise it when the same clips would give other latents
@@ -51,7 +52,7 @@ class EncodeOptions:
 class Encoders:
     """The frozen models, and what names their results."""
 
-    tae: LoadedModel
+    tae: LoadedModel[TAE]
     tae_path: str
     text: TextEncoder
     batch: int
@@ -59,14 +60,14 @@ class Encoders:
     @property
     def channels(self) -> int:
         """Channels of the latent."""
-        return self.tae.model.config.latent_channels  # pyright: ignore
+        return self.tae.model.config.latent_channels
 
     @torch.no_grad()
     def latents(self, frames: list[np.ndarray]) -> np.ndarray:
         """Posterior means float32 "b t c h w", not normalised, of uint8 clips of one shape."""
         device = next(self.tae.model.parameters()).device
         video = to_values(np.stack(frames)).to(device)
-        return self.tae.model.encode(video).mean.float().cpu().numpy()  # pyright: ignore
+        return self.tae.model.encode(video).mean.float().cpu().numpy()
 
     def embeddings(self, captions: list[str]) -> list[np.ndarray]:
         """Text embeddings float32 "l d", each with its valid tokens alone."""
@@ -100,6 +101,7 @@ def encode(shards: Path, tae: Path, out: Path, options: EncodeOptions, *, replac
     mark = fingerprint([VERSION, indices, encoders.tae.hash, encoders.text.fingerprint])
     _take_over(out, mark, replace)
     rows = [(split, row) for split in indices for row in indices[split]["shards"]]
+    _check_buckets({row["bucket"] for _, row in rows}, encoders)
     todo = [(split, row) for split, row in rows if not _is_done(out / split, row["file"])]
     if todo:
         with ticking("Encoding clips", sum(row["samples"] for _, row in todo)) as tick:
@@ -114,13 +116,21 @@ def _open(tae: Path, options: EncodeOptions) -> Encoders:
     if options.batch < 1:
         raise UserError(f"--batch must be at least 1; {options.batch} came.")
     device = pick_device(options.device)
-    loaded = load_model(tae, expect="models.tae.TAE")
+    loaded = load_model(tae, expect=TAE)
     loaded.model.to(device)
-    try:
-        text = open_text_encoder(options.text, options.max_tokens).to(device)
-    except FileNotFoundError as error:
-        raise UserError(str(error)) from error
+    text = open_encoder(options.text, options.max_tokens, device)
     return Encoders(tae=loaded, tae_path=str(tae), text=text, batch=options.batch)
+
+
+def _check_buckets(buckets: set[str], encoders: Encoders) -> None:
+    factor = encoders.tae.model.config.factor
+    for bucket in sorted(buckets):
+        shape = bucket_shape(bucket)
+        if shape.height % factor or shape.width % factor:
+            raise UserError(
+                f"The bucket {bucket} has sides that are no multiples of {factor}, as the TAE needs. "
+                "Curate the clips into other buckets."
+            )
 
 
 def _take_over(out: Path, mark: str, replace: bool) -> None:
@@ -228,7 +238,7 @@ def _write_indices(out: Path, indices: dict[str, Any], mark: str, encoders: Enco
         for split, index in indices.items()
     }
     shared = {"format": FORMAT, "fingerprint": mark, **encoders.facts(), **_statistics(receipts["train"])}
-    for split in reversed(list(receipts)):  # train last: a folder with its index is complete
+    for split in receipts:
         rows = [receipt["row"] for receipt in receipts[split]]
         buckets: Counter[str] = Counter()
         for row in rows:
@@ -252,8 +262,8 @@ def _statistics(receipts: list[dict[str, Any]]) -> dict[str, Any]:
     count = sum(receipt["count"] for receipt in receipts)
     if not count:
         raise UserError("Not one training clip could be encoded; the warnings above say why.")
-    mean = sum(np.array(receipt["sum"]) for receipt in receipts) / count
-    square = sum(np.array(receipt["squares"]) for receipt in receipts) / count
+    mean = np.sum([receipt["sum"] for receipt in receipts], axis=0) / count
+    square = np.sum([receipt["squares"] for receipt in receipts], axis=0) / count
     fps: Counter[str] = Counter()
     for receipt in receipts:
         fps.update(receipt["fps"])

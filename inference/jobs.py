@@ -14,7 +14,7 @@ from inference.pipeline import Pipeline, Shape
 from inference.prompts import Request
 from inference.t2v import Sampling
 
-OnStep = Callable[[int], None]
+OnStep = Callable[[int], Any]
 Make = Callable[[Sequence[Request], OnStep], np.ndarray]  # a batch of requests to as many results
 
 
@@ -65,18 +65,18 @@ def run_jobs(jobs: Sequence[Job], batch: int, steps: int, make: Make) -> Iterato
         yield from zip(part, results, strict=True)
 
 
-def parse_shape(text: str | None, trained: Shape) -> Shape:
-    """`WxH` or `WxHxF`; what is not said is as the model was trained."""
+def parse_shape(text: str | None, trained: Shape, frames: int | None = None) -> Shape:
+    """`WxH` or `WxHxF`; what is not said is as the model was trained. `frames` overrules both."""
     if text is None:
-        return trained
+        return dataclasses.replace(trained, frames=frames or trained.frames)
     try:
         width, height, *rest = (int(part) for part in text.lower().split("x"))
-        (frames,) = rest or [trained.frames]
+        (length,) = rest or [trained.frames]
     except ValueError:
         raise UserError(
             f"--size must be WIDTHxHEIGHT or WIDTHxHEIGHTxFRAMES, such as 64x64x16; '{text}' came."
         ) from None
-    return Shape(frames=frames, height=height, width=width)
+    return Shape(frames=frames or length, height=height, width=width)
 
 
 @contextmanager

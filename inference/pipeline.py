@@ -13,8 +13,6 @@ from models.tae import TAE
 from models.text import TextEncoder, open_text_encoder
 from models.transformer import Transformer
 
-TIME, SPACE = 8, 8  # the TAE's compression (Sec. 3.1.1)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
@@ -24,10 +22,9 @@ class Shape:
     height: int
     width: int
 
-    @property
-    def latent(self) -> tuple[int, int, int]:
-        """Frames, rows and columns of its latent."""
-        return -(-self.frames // TIME), self.height // SPACE, self.width // SPACE
+    def latent(self, factor: int) -> tuple[int, int, int]:
+        """Frames, rows and columns of the latent of a TAE that makes each `factor` times smaller."""
+        return -(-self.frames // factor), self.height // factor, self.width // factor
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}x{self.frames}"
@@ -79,10 +76,10 @@ def open_pipeline(model: Path | str, tae: Path | str | None = None, device: str 
 
     Another TAE or encoder than in training is a UserError: latents and tokens would mean other things.
     """
-    loaded = load_model(model, expect="models.transformer.Transformer")
+    loaded = load_model(model, expect=Transformer)
     facts = loaded.facts
     tae_folder = Path(tae if tae is not None else facts["tae_path"])
-    tae_loaded = load_model(tae_folder, expect="models.tae.TAE")
+    tae_loaded = load_model(tae_folder, expect=TAE)
     if tae_loaded.hash != facts["tae"]:
         raise UserError(
             f"'{model}' was trained on latents of the TAE {facts['tae'][:12]}, but '{tae_folder}' is "
@@ -90,8 +87,8 @@ def open_pipeline(model: Path | str, tae: Path | str | None = None, device: str 
         )
     place = pick_device(device)
     return Pipeline(
-        transformer=loaded.model.to(place),  # pyright: ignore[reportArgumentType], the folder names the class
-        tae=tae_loaded.model.to(place),  # pyright: ignore[reportArgumentType]
+        transformer=loaded.model.to(place),
+        tae=tae_loaded.model.to(place),
         text=open_text(facts["text"], place),
         facts=facts,
         hash=loaded.hash,
@@ -100,20 +97,29 @@ def open_pipeline(model: Path | str, tae: Path | str | None = None, device: str 
 
 def open_text(facts: dict[str, Any], device: torch.device) -> TextEncoder:
     """The text encoder that `facts` name, checked by its fingerprint."""
-    try:
-        encoder = open_text_encoder(facts["encoder"], facts["max_tokens"])
-    except FileNotFoundError as error:
-        raise UserError(str(error)) from error
+    encoder = open_encoder(facts["encoder"], facts["max_tokens"], device)
     if encoder.fingerprint != facts["fingerprint"]:
         raise UserError(
             f"The text encoder '{facts['encoder']}' is {encoder.fingerprint} here, but the model was trained "
             f"with {facts['fingerprint']}. Install the version of then, or encode and train again."
         )
-    return encoder.to(device)
+    return encoder
+
+
+def open_encoder(source: str, max_tokens: int, device: torch.device) -> TextEncoder:
+    """The text encoder of that name or folder on `device`."""
+    try:
+        encoder = open_text_encoder(source, max_tokens)
+    except FileNotFoundError as error:
+        raise UserError(str(error)) from error
+    return encoder.to(device)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def pick_device(name: str) -> torch.device:
     """`auto` is the first GPU, or the CPU where there is none."""
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"The device '{name}' cannot be used: {str(error).splitlines()[0]}") from error

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from console import UserError, command
 
@@ -90,25 +90,36 @@ def _add_encode(parser: argparse.ArgumentParser) -> None:
     add("--replace", action="store_true", help="first remove what another TAE or other shards left in --out")
 
 
+class Product(NamedTuple):
+    """What sets one product of sampling apart from the others."""
+
+    suffix: str
+    frames: int | None  # None: as trained
+    generate: Callable[..., Any]
+    write: Callable[[Any, Any], None]
+
+
 def _run_t2v(options: argparse.Namespace) -> int:
     from inference.outputs import write_clip
     from inference.t2v import generate
 
-    return _sample(
-        options, ".mp4", generate, lambda job, clip: write_clip(job.path, clip, job.facts["fps"], job.facts)
-    )
+    def write(job: Any, clip: Any) -> None:
+        write_clip(job.path, clip, job.facts["fps"], job.facts)
+
+    return _sample(options, Product(".mp4", None, generate, write))
 
 
 def _run_t2i(options: argparse.Namespace) -> int:
     from inference.outputs import write_image
     from inference.t2i import generate_images
 
-    return _sample(
-        options, ".png", generate_images, lambda job, image: write_image(job.path, image, job.facts)
-    )
+    def write(job: Any, image: Any) -> None:
+        write_image(job.path, image, job.facts)
+
+    return _sample(options, Product(".png", 1, generate_images, write))
 
 
-def _sample(options: argparse.Namespace, suffix: str, generate: Callable, write: Callable) -> int:
+def _sample(options: argparse.Namespace, product: Product) -> int:
     from inference.jobs import parse_shape, plan, run_jobs, unfinished
     from inference.outputs import output_paths
     from inference.pipeline import open_pipeline
@@ -122,9 +133,9 @@ def _sample(options: argparse.Namespace, suffix: str, generate: Callable, write:
     sampling = Sampling(
         steps=options.steps, guidance=options.guidance, schedule=options.schedule, negative=options.negative
     )
-    paths = output_paths(options.out, asked, suffix)
+    paths = output_paths(options.out, asked, product.suffix)
     pipeline = open_pipeline(options.model, options.tae, options.device)
-    shape = pipeline.checked(parse_shape(options.size, pipeline.shape))
+    shape = pipeline.checked(parse_shape(options.size, pipeline.shape, product.frames))
     warn_of_cuts([*prompts, options.negative], pipeline.text)
     jobs = plan(pipeline, asked, paths, sampling, shape)
     todo = jobs if options.overwrite else unfinished(jobs)
@@ -132,10 +143,10 @@ def _sample(options: argparse.Namespace, suffix: str, generate: Callable, write:
         print(f"{len(jobs) - len(todo)} of {len(jobs)} are there already, made with the same settings.")
 
     def make(batch: Any, on_step: Any) -> Any:
-        return generate(pipeline, batch, sampling, shape, on_step)
+        return product.generate(pipeline, batch, sampling, shape, on_step)
 
     for job, result in run_jobs(todo, options.batch, sampling.steps, make):
-        write(job, result)
+        product.write(job, result)
         print(job.path)
     return 0
 

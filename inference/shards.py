@@ -68,7 +68,7 @@ def read_samples(path: Path) -> Iterator[Sample]:
 
 
 def _check_end(path: Path) -> None:
-    """A tar ends with two blocks of zeros; without this check a file cut between members is a shorter shard."""
+    """A tar ends with two blocks of zeros; a file cut between members would pass for a shorter shard."""
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - 1024))
         if file.read() != bytes(1024):

@@ -77,7 +77,7 @@ def sample_latent(
         return pipeline.transformer(point, time, [text])
 
     return euler(
-        guide(velocity, sampling.guidance) if guided else velocity,
+        guide(velocity, float(sampling.guidance)) if guided else velocity,
         start,
         sampling.times(),
         on_step=None if on_step is None else lambda done, _: on_step(done),
@@ -86,7 +86,7 @@ def sample_latent(
 
 def noise(pipeline: Pipeline, seeds: Sequence[int], shape: Shape) -> Float[Tensor, "b t c h w"]:
     """Standard normal noise, drawn for each sample from its own seed on the CPU: the same on every device."""
-    t, h, w = shape.latent
+    t, h, w = shape.latent(pipeline.tae.config.factor)
     channels = pipeline.transformer.config.latent_channels
     drawn = [torch.randn(t, channels, h, w, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return torch.stack(drawn).to(pipeline.device)

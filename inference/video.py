@@ -29,7 +29,7 @@ def write_video(path: Path | str, frames: np.ndarray, fps: float, audio: Audio |
     """
     _check(frames, fps)
     options = {"movflags": "+faststart"}  # the index comes first: players start before the end has loaded
-    with atomic_path(path) as temporary, av.open(str(temporary), "w", options=options) as container:
+    with atomic_path(path) as temporary, av.open(str(temporary), mode="w", options=options) as container:
         video = _video_stream(container, frames.shape[2], frames.shape[1], fps)
         sound = _audio_stream(container, audio) if audio is not None else None
         for index, pixels in enumerate(frames):
@@ -46,7 +46,7 @@ def read_video(path: Path | str | BinaryIO, max_frames: int | None = None) -> np
     """Decode uint8 "t h w 3" from the start, frame after frame, at most `max_frames` of them."""
     name = f"'{path}'" if isinstance(path, (str, Path)) else "the video"
     try:
-        with av.open(str(path) if isinstance(path, Path) else path) as container:
+        with av.open(str(path) if isinstance(path, Path) else path, mode="r") as container:
             if not container.streams.video:
                 raise UserError(f"{name} has no video stream. Give a file with a picture track.")
             frames = []
@@ -56,7 +56,7 @@ def read_video(path: Path | str | BinaryIO, max_frames: int | None = None) -> np
                     break
     except FileNotFoundError:
         raise UserError(f"There is no video {name}.") from None
-    except av.error.FFmpegError as error:
+    except av.FFmpegError as error:
         raise UserError(f"{name} cannot be decoded ({error.strerror}). Is the file whole?") from error
     if not frames:
         raise UserError(f"{name} has a video stream without a single frame. Is the file whole?")

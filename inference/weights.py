@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,6 +20,8 @@ from torch import nn
 
 from console import UserError
 from storage import hash_file, write_json
+
+Model = TypeVar("Model", bound=nn.Module)
 
 FORMAT = 1
 CONFIG, TENSORS = "config.json", "model.safetensors"
@@ -33,10 +35,10 @@ TRAINED_BY = {
 }
 
 
-class LoadedModel(NamedTuple):
+class LoadedModel(NamedTuple, Generic[Model]):
     """A model in eval mode on the CPU, the facts stored with it, and the SHA-256 of its tensor file."""
 
-    model: nn.Module
+    model: Model
     facts: dict[str, Any]
     hash: str
 
@@ -48,7 +50,7 @@ def save_model(folder: Path | str, model: nn.Module, facts: dict[str, Any]) -> s
     folder exists at every instant, and `load_model` finds it.
     """
     folder = Path(folder)
-    name = _name_of(model)
+    name = _name_of(type(model))
     folder.parent.mkdir(parents=True, exist_ok=True)
     _recover(folder)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent))
@@ -68,17 +70,21 @@ def save_model(folder: Path | str, model: nn.Module, facts: dict[str, Any]) -> s
     return digest
 
 
-def load_model(folder: Path | str, expect: str | None = None) -> LoadedModel:
+@overload
+def load_model(folder: Path | str) -> LoadedModel[nn.Module]: ...
+@overload
+def load_model(folder: Path | str, expect: type[Model]) -> LoadedModel[Model]: ...
+def load_model(folder: Path | str, expect: type[nn.Module] | None = None) -> LoadedModel:
     """Open a model folder; what does not fit is a UserError that names the file, the key and both shapes.
 
-    `expect` is the name that config.json must have, such as "models.tae.TAE".
+    `expect` is the class that it must be, such as TAE.
     """
     folder = Path(folder)
     if (
         not folder.exists() and _aside(folder).exists()
     ):  # a save is between its two renames, or was killed there
         folder = _aside(folder)
-    described = _read_config(folder, expect)
+    described = _read_config(folder, _name_of(expect) if expect is not None else None)
     name = described["model"]
     model_class, config_class = _classes(folder, name)
     config = _build_config(folder, config_class, described["config"])
@@ -90,11 +96,11 @@ def load_model(folder: Path | str, expect: str | None = None) -> LoadedModel:
     return LoadedModel(model.eval().requires_grad_(False), described["facts"], hash_file(folder / TENSORS))
 
 
-def _name_of(model: nn.Module) -> str:
+def _name_of(model: type[nn.Module]) -> str:
     for name, (module, class_name, _) in KNOWN.items():
-        if type(model).__name__ == class_name and type(model).__module__.startswith(module):
+        if model.__name__ == class_name and model.__module__.startswith(module):
             return name
-    raise ValueError(f"{type(model).__qualname__} is no known model. Add it to inference.weights.KNOWN.")
+    raise ValueError(f"{model.__qualname__} is no known model. Add it to inference.weights.KNOWN.")
 
 
 def _classes(folder: Path, name: str) -> tuple[type[nn.Module], type]:

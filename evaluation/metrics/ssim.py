@@ -19,4 +19,6 @@ def ssim(clip: UInt8[np.ndarray, "t h w 3"], reference: UInt8[np.ndarray, "t h w
     first, second = (
         rearrange(torch.from_numpy(frames), "t h w c -> t c h w").double() for frames in (clip, reference)
     )
-    return float(structural_similarity_index_measure(first, second, data_range=255.0))
+    value = structural_similarity_index_measure(first, second, data_range=255.0)
+    assert isinstance(value, torch.Tensor)  # a pair only where its parts are asked for
+    return value.item()

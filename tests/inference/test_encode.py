@@ -1,0 +1,197 @@
+"""Encoded shards hold the TAE's latents and the captions' tokens, survive a kill, never mix two origins."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from console import UserError
+from inference.encode import EncodeOptions, encode
+from inference.shards import INDEX, read_samples
+from inference.t2v import to_values
+from inference.video import read_video
+from inference.weights import save_model
+from models.tae import TAE
+from models.text import open_text_encoder
+from storage import hash_file
+from tests.inference.conftest import TAE_CONFIG, load_npz, make_index, make_shard, scatter
+
+OPTIONS = EncodeOptions(batch=2)
+
+
+@pytest.fixture
+def done(shards, model_folders, tmp_path):
+    """The folders of a finished encoding: clips, TAE, latents."""
+    encode(shards, model_folders[0], tmp_path / "latents", OPTIONS)
+    return shards, model_folders[0], tmp_path / "latents"
+
+
+def index(out, split: str) -> dict:
+    return json.loads((out / split / INDEX).read_text())
+
+
+def latents(out, split: str) -> dict[str, np.ndarray]:
+    arrays = {}
+    for row in index(out, split)["shards"]:
+        for sample in read_samples(out / split / row["file"]):
+            (out / "one.npy").write_bytes(sample.files["latent.npy"])
+            arrays[sample.key] = np.load(out / "one.npy")
+    return arrays
+
+
+def test_a_latent_is_the_posterior_mean_of_its_clip(done, tae, tmp_path):
+    shards, _, out = done
+    found = latents(out, "train")
+    for sample in read_samples(shards / "train" / "shard-000000.tar"):
+        (tmp_path / "clip.mp4").write_bytes(sample.files["mp4"])
+        with torch.no_grad():
+            mean = tae.encode(to_values(read_video(tmp_path / "clip.mp4")[None])).mean[0]
+        assert found[sample.key].dtype == np.float32
+        assert found[sample.key].shape == (1, 4, 4, 4)
+        np.testing.assert_allclose(found[sample.key], mean.numpy(), atol=1e-5)
+
+
+def test_a_text_is_the_valid_tokens_of_its_caption_alone(done):
+    encoder = open_text_encoder("minilm", OPTIONS.max_tokens)
+    for sample in read_samples(done[2] / "val" / "shard-000000.tar"):
+        caption = json.loads(sample.files["json"])["caption"]
+        expected = encoder.encode([caption])
+        embedding = load_npz(sample.files["text.npz"])
+        assert embedding.dtype == np.float32
+        assert len(embedding) == encoder.count(caption)
+        np.testing.assert_allclose(embedding, expected.embedding[0].numpy(), atol=1e-4)
+
+
+def test_the_description_is_copied_unchanged(done):
+    shards, _, out = done
+    before = {
+        sample.key: sample.files["json"] for sample in read_samples(shards / "val" / "shard-000000.tar")
+    }
+    assert {s.key: s.files["json"] for s in read_samples(out / "val" / "shard-000000.tar")} == before
+
+
+def test_the_index_says_what_the_shards_are(done):
+    _, tae_folder, out = done
+    for split, shards, samples in (("train", 2, 6), ("val", 1, 2)):
+        found = index(out, split)
+        assert len(found["shards"]) == shards
+        assert found["samples"] == samples
+        assert found["buckets"] == {"32x32x8": samples}
+        assert found["fps"] == 8
+        assert found["tae"] == hash_file(tae_folder / "model.safetensors")
+        for row in found["shards"]:
+            assert row["sha256"] == hash_file(out / split / row["file"])
+
+
+def test_statistics_are_those_of_all_training_latents_and_of_no_other(done):
+    values = np.stack(list(latents(done[2], "train").values())).astype(np.float64)
+    for split in ("train", "val"):
+        found = index(done[2], split)
+        np.testing.assert_allclose(found["latent_mean"], values.mean(axis=(0, 1, 3, 4)), rtol=1e-6)
+        np.testing.assert_allclose(found["latent_std"], values.std(axis=(0, 1, 3, 4)), rtol=1e-6)
+
+
+def snapshot(out) -> dict:
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.rglob("*") if path.is_file()}
+
+
+def test_a_second_run_does_nothing(done):
+    before = snapshot(done[2])
+    assert "nothing to do" in encode(*done, OPTIONS)
+    assert snapshot(done[2]) == before
+
+
+def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(done, shards, model_folders, tmp_path, monkeypatch):
+    out = tmp_path / "killed"
+    real, calls = save_receipt(), []
+
+    def kill_at_the_second(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:  # the note, the receipt of the first shard, that of the second
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    monkeypatch.setattr("inference.encode.write_json", kill_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        encode(shards, model_folders[0], out, OPTIONS)
+    assert not (out / "train" / INDEX).exists()
+    first = (out / "train" / "shard-000000.tar").stat().st_mtime_ns
+    monkeypatch.setattr("inference.encode.write_json", real)
+    encode(shards, model_folders[0], out, OPTIONS)
+    assert (out / "train" / "shard-000000.tar").stat().st_mtime_ns == first
+    for path in done[2].rglob("*.*"):
+        if path.suffix in {".tar", ".json"}:
+            assert (out / path.relative_to(done[2])).read_bytes() == path.read_bytes()
+
+
+def save_receipt():
+    import inference.encode
+
+    return inference.encode.write_json
+
+
+def test_a_lost_shard_is_made_again(done):
+    shard = done[2] / "train" / "shard-000001.tar"
+    before = shard.read_bytes()
+    shard.unlink()
+    encode(*done, OPTIONS)
+    assert shard.read_bytes() == before
+
+
+def test_latents_of_another_tae_are_refused_and_replaced_only_when_asked(done, tmp_path):
+    shards, _, out = done
+    other = tmp_path / "other"
+    save_model(other, scatter(TAE(TAE_CONFIG), seed=7), {})
+    before = snapshot(out)
+    with pytest.raises(UserError, match="--replace"):
+        encode(shards, other, out, OPTIONS)
+    assert snapshot(out) == before
+    encode(shards, other, out, OPTIONS, replace=True)
+    assert index(out, "train")["tae"] == hash_file(other / "model.safetensors")
+
+
+def test_replace_keeps_what_is_still_right(done):
+    before = snapshot(done[2])
+    encode(*done, OPTIONS, replace=True)
+    assert snapshot(done[2]) == before
+
+
+def test_a_folder_of_something_else_is_not_taken_over(shards, model_folders, tmp_path):
+    precious = tmp_path / "out" / "train" / "thesis.txt"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("years of work")
+    with pytest.raises(UserError, match="holds latents of another"):
+        encode(shards, model_folders[0], tmp_path / "out", OPTIONS)
+    assert precious.read_text() == "years of work"
+
+
+def test_a_broken_clip_is_left_out_and_named(shards, model_folders, tmp_path, capsys):
+    good = next(iter(read_samples(shards / "val" / "shard-000000.tar"))).files["mp4"]
+    row = make_shard(shards / "val", "shard-000000.tar", [("fine", good), ("broken", good[:200])])
+    make_index(shards / "val", [row])
+    summary = encode(shards, model_folders[0], tmp_path / "out", OPTIONS)
+    assert "1 left out" in summary
+    assert "broken" in capsys.readouterr().err
+    assert index(tmp_path / "out", "val")["left_out"] == ["broken"]
+    assert index(tmp_path / "out", "val")["samples"] == 1
+
+
+def test_a_set_without_held_out_clips_has_no_val(shards, model_folders, tmp_path):
+    shutil.rmtree(shards / "val")
+    encode(shards, model_folders[0], tmp_path / "out", OPTIONS)
+    assert not (tmp_path / "out" / "val").exists()
+    assert "nothing to do" in encode(shards, model_folders[0], tmp_path / "out", OPTIONS)
+
+
+def test_no_shards_and_no_tae_say_how_to_make_them(shards, model_folders, tmp_path):
+    with pytest.raises(UserError, match=r"curation\.run"):
+        encode(tmp_path / "none", model_folders[0], tmp_path / "out", OPTIONS)
+    with pytest.raises(UserError, match=r"configs/tae\.yaml"):
+        encode(shards, tmp_path / "none", tmp_path / "out", OPTIONS)
+
+
+def test_an_unknown_text_encoder_is_named(shards, model_folders, tmp_path):
+    with pytest.raises(UserError, match="'ul9'"):
+        encode(shards, model_folders[0], tmp_path / "out", EncodeOptions(text="ul9"))
