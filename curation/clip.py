@@ -1,0 +1,140 @@
+"""Clip: the one record that stages pass along. Every column of the clip table, and what a training shard says of a clip.
+
+Times are seconds on the clock of the file (its container's start is zero, as players show it); spans are half open.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1  # raised when a column changes its meaning; part of every fingerprint
+
+TEXT, REAL, WHOLE, FLAG = pa.string(), pa.float64(), pa.int64(), pa.bool_()
+
+
+class Column(NamedTuple):
+    """The type and the meaning of one column."""
+
+    type: pa.DataType
+    meaning: str
+
+
+COLUMNS: dict[str, Column] = {
+    # ingest: one row per file
+    "source": Column(TEXT, "path of the file inside the input folder"),
+    "sha256": Column(TEXT, "hash of the file's bytes"),
+    "bytes": Column(WHOLE, "size of the file"),
+    "container": Column(TEXT, "name of the container format"),
+    "codec": Column(TEXT, "video codec"),
+    "width": Column(WHOLE, "columns of a frame as shown, in pixels"),
+    "height": Column(WHOLE, "rows of a frame as shown, in pixels"),
+    "rotation": Column(WHOLE, "clockwise turn in degrees that a player applies"),
+    "pixel_aspect": Column(REAL, "width of a pixel over its height"),
+    "file_fps": Column(REAL, "mean frames per second by presentation times"),
+    "vfr": Column(FLAG, "the frames are not evenly spaced in time"),
+    "file_frames": Column(WHOLE, "video packets in the file"),
+    "file_seconds": Column(REAL, "from the first to the end of the last video frame, in seconds"),
+    "time_base": Column(TEXT, "seconds per tick of the presentation times, as a fraction"),
+    "video_streams": Column(WHOLE, "number of video streams; the first is used"),
+    "audio": Column(TEXT, "codec of the first audio stream"),
+    "sidecar": Column(
+        TEXT, "captions by people, JSON: [{start, end, text}], start and end null for the whole file"
+    ),
+    "sidecar_error": Column(TEXT, "why a caption file beside the video could not be read"),
+    # split: one row per candidate clip
+    "video_row": Column(WHOLE, "row of the clip's file in the ingest unit of the same name"),
+    "clip_id": Column(TEXT, "hash of the file's bytes and the span"),
+    "shot": Column(WHOLE, "which shot of the file, from 0"),
+    "shots": Column(WHOLE, "how many shots the file has"),
+    "start_pts": Column(WHOLE, "presentation time of the first frame, in ticks of time_base"),
+    "end_pts": Column(WHOLE, "end of the last frame, in ticks of time_base"),
+    "start": Column(REAL, "seconds"),
+    "end": Column(REAL, "seconds"),
+    "seconds": Column(REAL, "length"),
+    "frames": Column(WHOLE, "frames of the source in the span"),
+    "fps": Column(REAL, "frames per second of the source in the span"),
+    "usable": Column(FLAG, "long enough to be a clip; other spans are kept as rows but not measured"),
+    # visual
+    "short_side": Column(WHOLE, "smaller of width and height, in pixels"),
+    "aspect": Column(REAL, "width over height"),
+    "border": Column(REAL, "largest part of the frame that bars at one pair of sides cover, 0 to 1"),
+    "text_score": Column(REAL, "word detection x word recognition score, largest over the sampled frames"),
+    "text_area": Column(REAL, "part of the frame inside text boxes, largest over the sampled frames"),
+    "brightness": Column(REAL, "mean luma, 0 to 1"),
+    "contrast": Column(REAL, "standard deviation of luma, 0 to 1"),
+    "sharpness": Column(REAL, "variance of the Laplacian of luma (0 to 255) on the middle frame"),
+    # motion
+    "vmaf_motion": Column(REAL, "mean VMAF motion score of the frames after the first"),
+    "mv_mean": Column(
+        REAL, "mean length of the codec's motion vectors over frame area and time, pixels per frame"
+    ),
+    "frozen": Column(REAL, "part of the frame steps without a visible change, 0 to 1"),
+    "jumps": Column(WHOLE, "frame steps that change most of the picture at once"),
+    "slideshow": Column(
+        REAL, "part of the clip's change that happens in single steps between still frames, 0 to 1"
+    ),
+    "shots_per_second": Column(
+        REAL, "cuts that a content detector without a minimum length sees, per second"
+    ),
+    "shake": Column(REAL, "median jerk of the camera path, per mille of the frame's diagonal per frame step"),
+    "drift_x": Column(REAL, "mean shift of the picture to the right, frame widths per second"),
+    "drift_y": Column(REAL, "mean shift of the picture downwards, frame heights per second"),
+    # embed
+    "embedding": Column(pa.list_(pa.float32()), "mean feature of the sampled frames, length 1"),
+    "mirrored": Column(pa.list_(pa.float32()), "the same of the mirrored frames"),
+    "signature": Column(
+        pa.binary(), "sampled frames as tiny RGB pictures: a byte k, a byte s, uint8 [k s s 3]"
+    ),
+    # content
+    "quality": Column(REAL, "rank among near-duplicates: the highest is kept"),
+    "duplicate_group": Column(
+        TEXT, "clip_id that names the group of near-duplicates, null for a clip without any"
+    ),
+    "similarity": Column(REAL, "largest cosine with another clip of its group"),
+    "cluster": Column(WHOLE, "merged k-means cluster of the embedding"),
+    # caption
+    "caption": Column(TEXT, "what the clip shows"),
+    "caption_source": Column(TEXT, "sidecar | measured: who wrote it"),
+}
+
+
+def error_column(stage: str) -> str:
+    """Name of the column that says why a stage has no result for a row."""
+    return f"{stage}_error"
+
+
+def schema(names: tuple[str, ...], stage: str) -> pa.Schema:
+    """Arrow schema of the table that `stage` writes."""
+    return pa.schema([(name, COLUMNS[name].type) for name in names] + [(error_column(stage), TEXT)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """What `{clip_id}.json` of a training shard says."""
+
+    clip_id: str
+    source: str
+    start: float
+    end: float
+    width: int
+    height: int
+    fps: float
+    frames: int
+    duration: float
+    caption: str
+    caption_source: str
+    bucket: str
+    "WxHxF: columns, rows and frames of the batch that the clip belongs to"
+    scores: dict[str, Any] = field(default_factory=dict)
+    lineage: dict[str, Any] = field(default_factory=dict)
+    "Source hash, subset and the fingerprints of the stages"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Clip":
+        known = {f.name for f in fields(cls)}
+        return cls(**{key: value for key, value in json.loads(text).items() if key in known})

@@ -1,0 +1,143 @@
+"""One decode of a clip feeds every measurement of it.
+
+A measurement is an Observer that sees the frames in presentation order, one at a time; memory does not grow with the
+length of the clip. Spans are counted in ticks of the stream's time base, never in frame numbers, so variable frame
+rates, delayed starts and odd time bases cost nothing.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+av.logging.set_level(av.logging.PANIC)  # FFmpeg's own chatter; failures reach us as exceptions
+
+SMALL = 64  # pixels of the longer side of `Seen.small`: what global change and camera motion are read from
+
+
+class Seen:
+    """A decoded frame; conversions are made once for all observers and only when one asks."""
+
+    def __init__(self, frame: av.VideoFrame, index: int):
+        self.frame = frame
+        self.index = index  # 0 is the first frame of the clip
+
+    @cached_property
+    def rgb(self) -> UInt8[np.ndarray, "h w 3"]:
+        return self.frame.to_ndarray(format="rgb24")
+
+    @cached_property
+    def gray(self) -> UInt8[np.ndarray, "h w"]:
+        """Luma, 0 to 255."""
+        return self.frame.to_ndarray(format="gray")
+
+    @cached_property
+    def small(self) -> UInt8[np.ndarray, "h w"]:
+        """Luma averaged down to `SMALL` pixels on the longer side."""
+        return shrink(self.gray, SMALL)
+
+
+class Observer(ABC):
+    """One measurement of one clip."""
+
+    motion_vectors = False  # ask the decoder for its motion vectors
+
+    @abstractmethod
+    def see(self, seen: Seen) -> None:
+        """Take in the next frame."""
+
+    @abstractmethod
+    def result(self) -> dict[str, Any]:
+        """The columns measured, after the last frame."""
+
+
+def shrink(picture: UInt8[np.ndarray, "h w *c"], longest: int) -> UInt8[np.ndarray, "..."]:
+    """Area-average a picture down to `longest` pixels on its longer side; smaller ones stay as they are."""
+    rows, columns = picture.shape[:2]
+    scale = longest / max(rows, columns)
+    if scale >= 1:
+        return picture
+    size = (max(round(columns * scale), 1), max(round(rows * scale), 1))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def sample_indices(frames: int, count: int) -> list[int]:
+    """`count` frame numbers spread evenly over a clip, each in the middle of its part; fewer for shorter clips."""
+    count = min(count, frames)
+    return [int((2 * k + 1) * frames / (2 * count)) for k in range(count)]
+
+
+def open_video(path: Path | str) -> av.container.InputContainer:
+    """Open a file whatever bytes its metadata has; names with surrogates reach FFmpeg as the bytes on disk."""
+    return av.open(str(path), metadata_errors="replace")
+
+
+def frames_of(
+    path: Path, start_pts: int, end_pts: int, motion_vectors: bool = False
+) -> Iterator[av.VideoFrame]:
+    """The frames with start_pts <= presentation time < end_pts, in order."""
+    for seek in (True, False):
+        with open_video(path) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1  # one worker = one core
+            if motion_vectors:
+                stream.codec_context.options = {"flags2": "+export_mvs"}
+            sought = seek and start_pts > (stream.start_time or 0)
+            if sought:
+                container.seek(start_pts, stream=stream)
+            frames = (frame for frame in container.decode(stream) if stamp(frame) is not None)
+            first = next(frames, None)
+            if sought and (first is None or stamp(first) > start_pts):
+                continue  # this demuxer cannot seek: decode from the start
+            yield from _within(first, frames, start_pts, end_pts)
+            return
+
+
+def stamp(frame: av.VideoFrame) -> int | None:
+    """Presentation time in ticks; old containers have only decoding times."""
+    return frame.pts if frame.pts is not None else frame.dts
+
+
+def _within(
+    first: av.VideoFrame | None, frames: Iterator, start_pts: int, end_pts: int
+) -> Iterator[av.VideoFrame]:
+    if first is not None and start_pts <= stamp(first) < end_pts:
+        yield first
+    for frame in frames:
+        if stamp(frame) >= end_pts:
+            return
+        if stamp(frame) >= start_pts:
+            yield frame
+
+
+@dataclass
+class Watched:
+    """What became of one observer: CPU-seconds that it took, and the failure that ended it early."""
+
+    seconds: float = 0.0
+    error: Exception | None = None
+
+
+def watch(path: Path, start_pts: int, end_pts: int, observers: Sequence[Observer]) -> dict[Observer, Watched]:
+    """Show the frames of a span to all `observers`. One that fails sees no more; the others go on."""
+    watched = {observer: Watched() for observer in observers}
+    vectors = any(observer.motion_vectors for observer in observers)
+    for index, frame in enumerate(frames_of(path, start_pts, end_pts, vectors)):
+        seen = Seen(frame, index)
+        for observer, state in watched.items():
+            if state.error is None:
+                began = time.process_time()
+                try:
+                    observer.see(seen)
+                except Exception as error:
+                    state.error = error
+                state.seconds += time.process_time() - began
+    return watched

@@ -1,0 +1,151 @@
+"""A run from the listing to the published shards: what is due, in which order, and what is told about it."""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from console import UserError, track
+from curation import table
+from curation.config import Config
+from curation.engine.job import Done, Engine, Job
+from curation.engine.pool import Limits, Pool
+from curation.graph import Graph, build, groups, jobs
+from curation.listing import cut_units, list_videos
+from curation.manifest import sweep
+from curation.packing import TarJob, finished, shard_sets
+from curation.rules import Subset, read_subset
+from curation.select import Verdicts, select
+from curation.shardset import publish
+from curation.stages.shards import SPLITS, Tar, plan
+
+WHERE = "shards"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a whole run came to."""
+
+    graph: Graph
+    clips: pa.Table
+    verdicts: Verdicts
+    tars: tuple[Tar, ...]
+    encode_errors: dict[str, str]
+    cpu_seconds: dict[str, float]
+    "Of all units that the results stand on, whenever they were worked on"
+
+
+def survey(config: Config) -> Graph:
+    """The graph of `config` over the files that are there now."""
+    root = Path(config.input)
+    units = cut_units(root, list_videos(root), config.unit)
+    return build(root.absolute(), config.work.absolute(), units, config.stages())
+
+
+def run_tables(config: Config, upto: str | None, engine: Engine) -> Graph:
+    """Bring the results of the stage `upto` and of all upstream of it up to date; those of all table stages for None."""
+    sweep(config.work)
+    graph = survey(config)
+    names = graph.needed(upto) if upto else list(graph.nodes)
+    print(f"{sum(len(unit.files) for unit in graph.units)} files in {config.input}", file=sys.stderr)
+    behind = [name for name in names if graph.nodes[name].missing and name != upto]
+    if upto and behind:
+        print(f"Running first what {upto} stands on: {', '.join(behind)}", file=sys.stderr)
+    for group in groups(graph, names):
+        graph = _run_group(config, graph, group, engine)
+    return graph
+
+
+def _run_group(config: Config, graph: Graph, group: list[str], engine: Engine) -> Graph:
+    for name in group:
+        missing, total = len(graph.nodes[name].missing), len(graph.units)
+        state = "up to date" if not missing else f"done, {missing} to do"
+        print(f"{name}: {total - missing}/{total} units {state}", file=sys.stderr)
+    due = jobs(graph, group)
+    if not due:
+        return graph
+    for done in track(engine.run(due), "+".join(group), total=len(due)):
+        _warn(done)
+    return survey_again(config, graph)
+
+
+def survey_again(config: Config, graph: Graph) -> Graph:
+    """The same files, with what is there now."""
+    return build(graph.root, config.work.absolute(), list(graph.units), config.stages())
+
+
+def run_all(config: Config, engine: Engine) -> Outcome:
+    """All table stages, the verdicts and the shards."""
+    subset = read_subset(config.subset)
+    graph = run_tables(config, None, engine)
+    clips, verdicts = judge(graph, subset)
+    tars, notes = run_shards(config, graph, clips, verdicts, engine)
+    errors = {clip: error for note in notes.values() for clip, error in note["errors"].items()}
+    return Outcome(graph, clips, verdicts, tuple(tars), errors, _costs(graph, notes))
+
+
+def judge(graph: Graph, subset: Subset) -> tuple[pa.Table, Verdicts]:
+    """The score table and what `subset` says of it."""
+    clips = table.load(graph, table.score_columns(graph))
+    return clips, select(clips, subset)
+
+
+def run_shards(
+    config: Config, graph: Graph, clips: pa.Table, verdicts: Verdicts, engine: Engine
+) -> tuple[list[Tar], dict[str, dict]]:
+    """Write the tars of the clips that are kept and publish them; the tars and what is known of each."""
+    lineage = {
+        "subset": verdicts.subset.name,
+        **{name: node.fingerprint for name, node in graph.nodes.items()},
+    }
+    kept = clips.filter(pa.array(verdicts.kept)).to_pylist()
+    if not kept:
+        worst = max(verdicts.funnel, key=lambda step: step.rejected)
+        raise UserError(
+            f"No clip passed the subset {verdicts.subset.name!r}: of {len(clips)}, the rule {worst.rule!r} "
+            f"({worst.says}) rejected {worst.rejected}. Choose other rules with subset, or see: "
+            "python -m curation.run select"
+        )
+    tars = plan(kept, config.shards, lineage)
+    (config.work / WHERE).mkdir(parents=True, exist_ok=True)
+    due = [tar for tar in tars if finished(config.work, tar) is None]
+    state = "up to date" if not due else f"done, {len(due)} to do"
+    print(f"shards: {len(tars) - len(due)}/{len(tars)} units {state}", file=sys.stderr)
+    if due:
+        todo: list[Job] = [TarJob(tar, config.shards, graph.root, config.work.absolute()) for tar in due]
+        for done in track(engine.run(todo), "shards", total=len(todo)):
+            _warn(done)
+    notes = {tar.name: finished(config.work, tar) for tar in tars}
+    sets = shard_sets(config.work, tars, notes)
+    if publish(Path(config.out) / "shards", sets):
+        counts = ", ".join(f"{split} {sum(shard.samples for _, shard in sets[split])}" for split in SPLITS)
+        print(f"Published {Path(config.out) / 'shards'}: {counts} clips", file=sys.stderr)
+    return tars, notes
+
+
+def pool_of(config: Config) -> Pool:
+    """The default engine for `config`."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Pool(config.workers or cores, Limits(row_seconds=config.row_seconds))
+
+
+def _warn(done: Done) -> None:
+    for row, reason in done.quarantined.items():
+        print(f"warning: {done.job.key}, row {row}: {reason}", file=sys.stderr)
+
+
+def _costs(graph: Graph, notes: dict[str, dict]) -> dict[str, float]:
+    costs = {
+        name: sum(node.folder.statistics(unit.name).get("cpu_seconds", 0.0) for unit in graph.units)
+        for name, node in graph.nodes.items()
+    }
+    return {**costs, WHERE: sum(note.get("cpu_seconds", 0.0) for note in notes.values())}
+
+
+def clean_encodes(work: Path) -> None:
+    """Remove the folders that killed workers left while they encoded."""
+    for path in (work / WHERE).glob(".encode-*"):
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,71 @@
+"""Curation: raw videos become training shards. Runs every stage, or up to --stage, and only what is not done yet.
+
+python -m curation.run                      all stages, the verdicts of the subset, the shards, the report
+python -m curation.run --stage motion       motion, and first what it stands on
+python -m curation.run plan                 what would run, and why
+python -m curation.run select --subset X    the funnel of another subset, from stored scores
+python -m curation.run explain CLIP_ID      every score and verdict of a clip
+python -m curation.run verify DIR           whether shards are whole
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from console import command
+
+VERBS = ("run", "plan", "select", "explain", "verify")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "-c", "--config", default="configs/curation/default.yaml", help="settings (default %(default)s)"
+    )
+    shared.add_argument("--input", metavar="DIR", help="folder of videos")
+    shared.add_argument("--out", metavar="DIR", help="folder for shards, report and work")
+    shared.add_argument(
+        "--subset", metavar="NAME", help="rules: a name in configs/curation/subsets or a path"
+    )
+    shared.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="changes",
+        help="a setting, as split.seed=3",
+    )
+    top = argparse.ArgumentParser(
+        prog="python -m curation.run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = top.add_subparsers(dest="verb", metavar="{run,plan,select,explain,verify}")
+    run = verbs.add_parser("run", parents=[shared], help="run what is due (the default)")
+    run.add_argument("--stage", metavar="NAME", help="only up to this stage: ingest split visual motion embed content "
+                     "caption shards")  # fmt: skip
+    run.add_argument("--workers", type=int, metavar="N", help="processes; 0 for one per core")
+    run.add_argument("--no-mlflow", action="store_true", help="do not log the run")
+    verbs.add_parser("plan", parents=[shared], help="what would run, and why")
+    verbs.add_parser("select", parents=[shared], help="the funnel of a subset, from stored scores")
+    explain = verbs.add_parser("explain", parents=[shared], help="every score and verdict of a clip")
+    explain.add_argument("clip_id")
+    verify = verbs.add_parser("verify", help="check shards against their index")
+    verify.add_argument("folder", type=Path)
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not any(word in VERBS for word in given[:1]) and not set(given[:1]) & {"-h", "--help"}:
+        given.insert(0, "run")
+    options = parser().parse_args(given)
+    from curation import commands  # pyarrow and the stages: not needed for --help
+
+    return getattr(commands, options.verb)(options)
+
+
+if __name__ == "__main__":
+    command(main)

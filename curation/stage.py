@@ -1,0 +1,96 @@
+"""The Stage contract: what a stage reads, what it adds, what its result depends on.
+
+A stage is a frozen dataclass of settings. `open()` loads its models, once per worker process, and gives back the
+function that does the work. What can change a result is in the fingerprint; resources (`resource()` fields) are not.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import pyarrow as pa
+
+from curation.clip import SCHEMA_VERSION
+from storage import fingerprint
+
+Row = dict[str, Any]
+
+
+class Source(Protocol):
+    """Where the files of a run are."""
+
+    @property
+    def root(self) -> Path: ...
+
+
+def resource(default: Any) -> Any:
+    """A field that changes how fast or where a stage runs, never its result."""
+    return field(default=default, metadata={"resource": True})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(ABC):
+    """What every kind of stage has."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    "Raised when the code gives other results from the same settings"
+    reads: ClassVar[tuple[str, ...]]
+    "Columns it needs; the stages that add them are its parents"
+    adds: ClassVar[tuple[str, ...]]
+    "Columns it adds, all described in curation.clip"
+
+    def weights(self) -> dict[str, str]:
+        """Hashes of the model files that it runs, by name."""
+        return {}
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that can change a result."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if not f.metadata.get("resource")}
+
+    def fingerprint(self, parents: Mapping[str, str]) -> str:
+        """Names the result: settings, weights, code version, table schema and the fingerprints of the parents."""
+        return fingerprint(
+            {
+                "stage": self.name,
+                "version": self.version,
+                "schema": SCHEMA_VERSION,
+                "settings": self.settings(),
+                "weights": self.weights(),
+                "parents": dict(parents),
+            }
+        )
+
+
+class RowStage(Stage):
+    """One row in, one row out; every row alone."""
+
+    @abstractmethod
+    def open(self, root: Path) -> Callable[[Row], Row]:
+        """Load what is needed; the result maps a row to the columns that the stage adds."""
+
+
+class FanOutStage(Stage):
+    """One row in, any number of rows out."""
+
+    @abstractmethod
+    def open(self, root: Path) -> Callable[[Row], list[Row]]:
+        """Load what is needed; the result maps a row to new rows."""
+
+
+class FootageStage(Stage):
+    """Measures the frames of a clip. All such stages that are due share one decode (curation.footage)."""
+
+    @abstractmethod
+    def open(self, root: Path) -> Callable[[Row], list[Any]]:
+        """Load what is needed; the result gives the observers of a row (curation.footage.Observer)."""
+
+
+class BarrierStage(Stage):
+    """Needs all rows of all units at once: deduplication, clustering, pairing."""
+
+    @abstractmethod
+    def open(self, root: Path) -> Callable[[pa.Table], pa.Table]:
+        """Load what is needed; the result maps the whole table to the added columns, row for row."""

@@ -1,0 +1,1 @@
+"""One file = one stage of `python -m curation.run --stage NAME`."""

@@ -1,0 +1,217 @@
+"""The jobs of the table stages: rows of one unit through the stages that are due, or all rows at once for a barrier."""
+
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from console.errors import SYSTEM_ERRORS
+from curation.clip import error_column, schema
+from curation.engine.job import OPENING, Beat, Skip
+from curation.footage import Observer, watch
+from curation.manifest import Folder, join, table_of
+from curation.stage import BarrierStage, FanOutStage, FootageStage, Row, RowStage, Stage
+
+FOOTAGE_READS = (
+    "source",
+    "start_pts",
+    "end_pts",
+    "usable",
+)  # what every stage on frames needs beside its own columns
+
+_opened: dict[tuple[Any, Path], Any] = {}  # of this worker process: models are loaded once
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where the columns of one unit lie."""
+
+    parts: Mapping[str, Path]
+    columns: Mapping[str, Sequence[str]]
+
+    def read(self) -> pa.Table:
+        return join(self.parts, self.columns)
+
+
+@dataclass(frozen=True)
+class RowsJob:
+    """One unit through one stage, or through several FootageStages that share its decode."""
+
+    unit: str
+    root: Path
+    stages: tuple[Stage, ...]
+    folders: Mapping[str, Folder]
+    inputs: Inputs | None = None
+    rows: tuple[Row, ...] = field(default=(), repr=False)
+    "In place of inputs, for ingest: there is no table before it"
+
+    @property
+    def key(self) -> str:
+        return f"{'+'.join(stage.name for stage in self.stages)} {self.unit}"
+
+    def run(self, beat: Beat, skip: Skip) -> dict[str, Any]:
+        beat(OPENING)
+        rows = self.inputs.read().to_pylist() if self.inputs else list(self.rows)
+        work = {FootageStage: _footage, FanOutStage: _fan_out, RowStage: _each}
+        kind = next(kind for kind in work if isinstance(self.stages[0], kind))
+        results, costs = work[kind](self, rows, beat, skip)
+        for stage in self.stages:
+            adds = stage.adds
+            table = table_of(results[stage.name], schema(adds, stage.name))
+            errors = sum(row.get(error_column(stage.name)) is not None for row in results[stage.name])
+            statistics = {"rows": len(rows), "errors": errors, **costs[stage.name]}
+            self.folders[stage.name].write(self.unit, table, statistics)
+        return {"rows": len(rows)}
+
+
+@dataclass(frozen=True)
+class BarrierJob:
+    """All units of a stage that must see every row; its folder gets one part for each of them."""
+
+    stage: BarrierStage
+    root: Path
+    folder: Folder
+    inputs: Mapping[str, Inputs]
+    "By unit, in the order of the listing"
+
+    @property
+    def key(self) -> str:
+        return self.stage.name
+
+    def run(self, beat: Beat, skip: Skip) -> dict[str, Any]:
+        beat(OPENING)
+        clock = _Clock()
+        tables = [inputs.read() for inputs in self.inputs.values()]
+        added = self.stage.open(self.root)(pa.concat_tables(tables))
+        added = added.append_column(error_column(self.stage.name), pa.nulls(len(added), pa.string()))
+        costs, first = clock.read(), 0
+        for unit, table in zip(self.inputs, tables, strict=True):
+            share = {name: value * len(table) / max(len(added), 1) for name, value in costs.items()}
+            part = added.slice(first, len(table)).combine_chunks()
+            self.folder.write(unit, part, {"rows": len(table), "errors": 0, **share})
+            first += len(table)
+        return {"rows": len(added)}
+
+
+def opened(stage: Stage, root: Path) -> Callable:
+    """What `stage.open` gave in this process."""
+    key = (stage, root)
+    if key not in _opened:
+        _opened[key] = stage.open(root)
+    return _opened[key]
+
+
+Results = tuple[dict[str, list[Row]], dict[str, dict[str, float]]]
+
+
+def _each(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
+    (stage,) = job.stages
+    work, clock = opened(stage, job.root), _Clock()
+    results = []
+    for k, row in enumerate(rows):
+        beat(k)
+        result, error = (None, skip[k]) if k in skip else guarded(work, row)
+        kept = {
+            name: row[name] for name in stage.adds if name in row
+        }  # ingest: the path, even of a broken file
+        results.append({**kept, **(result or {}), error_column(stage.name): error})
+    return {stage.name: results}, {stage.name: clock.read()}
+
+
+def _fan_out(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
+    """A row that fails becomes one unusable row that carries the reason; a row that failed before becomes none."""
+    (stage,) = job.stages
+    work, clock = opened(stage, job.root), _Clock()
+    results = []
+    for k, row in enumerate(rows):
+        beat(k)
+        if row[error_column("ingest")] is not None:
+            continue
+        found, error = (None, skip[k]) if k in skip else guarded(work, row)
+        if error is None and not found:
+            error = "no frame to take a clip from"
+        results += [{**one, "video_row": k, error_column(stage.name): None} for one in found or ()]
+        if error is not None:
+            results.append({"video_row": k, "usable": False, error_column(stage.name): error})
+    return {stage.name: results}, {stage.name: clock.read()}
+
+
+def _footage(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
+    """One decode of each clip for all stages of the job. What only one of them does is charged to it, the decode to
+    all alike."""
+    openers = {stage.name: opened(stage, job.root) for stage in job.stages}
+    results: dict[str, list[Row]] = {name: [] for name in openers}
+    own, clock = dict.fromkeys(openers, 0.0), _Clock()
+    for k, row in enumerate(rows):
+        beat(k)
+        if not row["usable"]:
+            measured = {name: {} for name in openers}
+        elif k in skip:
+            measured = {name: {error_column(name): skip[k]} for name in openers}
+        else:
+            measured = _measure(job.root, row, openers, own)
+        for name, result in measured.items():
+            results[name].append(result)
+    total = clock.read()
+    shared = max(total["cpu_seconds"] - sum(own.values()), 0.0) / len(openers)
+    costs = {
+        name: {"cpu_seconds": own[name] + shared, "wall_seconds": total["wall_seconds"] / len(openers)}
+        for name in openers
+    }
+    return results, costs
+
+
+def _measure(root: Path, row: Row, openers: Mapping[str, Callable], own: dict[str, float]) -> dict[str, Row]:
+    observers: dict[str, list[Observer]] = {name: make(row) for name, make in openers.items()}
+    everyone = [observer for group in observers.values() for observer in group]
+    watched, error = guarded(lambda r: watch(root / r["source"], r["start_pts"], r["end_pts"], everyone), row)
+    if watched is None:
+        return {name: {error_column(name): error} for name in openers}
+    measured: dict[str, Row] = {}
+    for name, group in observers.items():
+        began = time.process_time()
+        failed = next((watched[o].error for o in group if watched[o].error), None)
+        result, error = (None, explain(failed)) if failed else guarded(_collect, group)
+        measured[name] = {**(result or {}), error_column(name): error}
+        own[name] += sum(watched[o].seconds for o in group) + time.process_time() - began
+    return measured
+
+
+def _collect(group: list[Observer]) -> Row:
+    return {name: value for observer in group for name, value in observer.result().items()}
+
+
+def guarded(work: Callable[[Any], Any], argument: Any) -> tuple[Any, str | None]:
+    """The result, or why there is none. What stops the machine (a full disk) is no fault of a row and goes on up."""
+    try:
+        return work(argument), None
+    except Exception as error:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in SYSTEM_ERRORS):
+            raise
+        return None, explain(error)
+
+
+def explain(error: Exception) -> str:
+    """One line without paths of this machine, so that tables do not depend on where they were made."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+
+
+class _Clock:
+    """CPU-seconds of this process and its finished children, and wall seconds, since it was made."""
+
+    def __init__(self):
+        self.cpu, self.wall = _cpu(), time.monotonic()
+
+    def read(self) -> dict[str, float]:
+        return {"cpu_seconds": _cpu() - self.cpu, "wall_seconds": time.monotonic() - self.wall}
+
+
+def _cpu() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
