@@ -2,7 +2,9 @@
 
 import os
 import platform
+import shlex
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ def run_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "commit": git_commit(),
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
     }
 
 

@@ -29,14 +29,16 @@ def bucket_shape(bucket: str) -> Shape:
 
 
 def decode_clip(sample: Sample, shape: Shape) -> Frames:
-    """The first frames of a sample, as many as `shape` has and of its size."""
+    """The middle frames of a sample, as many as `shape` has and of its size."""
     missing = {"mp4", "json"} - set(sample.files)
     if missing:
         raise UserError(f"the sample has no {' and no '.join(sorted(missing))}")
-    frames = read_video(io.BytesIO(sample.files["mp4"]), max_frames=shape.frames)
+    frames = read_video(io.BytesIO(sample.files["mp4"]))
     if len(frames) < shape.frames:
         raise UserError(f"the clip has {len(frames)} frames; its bucket {shape} needs {shape.frames}")
-    sized = np.stack([cover(frame, shape.width, shape.height) for frame in frames])
+    start = (len(frames) - shape.frames) // 2
+    middle = frames[start : start + shape.frames]
+    sized = np.stack([cover(frame, shape.width, shape.height) for frame in middle])
     return Frames(sample.key, sized, sample.files["json"], json.loads(sample.files["json"]))
 
 

@@ -71,20 +71,20 @@ def save_model(folder: Path | str, model: nn.Module, facts: dict[str, Any]) -> s
 
 
 @overload
-def load_model(folder: Path | str) -> LoadedModel[nn.Module]: ...
+def load_model(folder: Path | str, expect: str | None = None) -> LoadedModel[nn.Module]: ...
 @overload
 def load_model(folder: Path | str, expect: type[Model]) -> LoadedModel[Model]: ...
-def load_model(folder: Path | str, expect: type[nn.Module] | None = None) -> LoadedModel:
+def load_model(folder: Path | str, expect: type[nn.Module] | str | None = None) -> LoadedModel:
     """Open a model folder; what does not fit is a UserError that names the file, the key and both shapes.
 
-    `expect` is the class that it must be, such as TAE.
+    `expect` is the class that it must be, such as TAE, or its name in KNOWN.
     """
     folder = Path(folder)
     if (
         not folder.exists() and _aside(folder).exists()
     ):  # a save is between its two renames, or was killed there
         folder = _aside(folder)
-    described = _read_config(folder, _name_of(expect) if expect is not None else None)
+    described = _read_config(folder, _name_of(expect) if isinstance(expect, type) else expect)
     name = described["model"]
     model_class, config_class = _classes(folder, name)
     config = _build_config(folder, config_class, described["config"])

@@ -1,0 +1,1 @@
+"""The report: one HTML page that needs no server, no network and no other file."""
