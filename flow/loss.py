@@ -21,6 +21,6 @@ def flow_matching_loss(
 
 
 def at_quantiles(count: int, device: torch.device | str = "cpu") -> Float[Tensor, " count"]:
-    """`count` times at evenly spaced quantiles of the training distribution: a validation loss without sampling noise."""
+    """`count` times at even quantiles of the training distribution, for validation without chance."""
     quantiles = (torch.arange(count, device=device) + 0.5) / count
     return torch.sigmoid(torch.special.ndtri(quantiles))

@@ -12,11 +12,11 @@ def linear(steps: int) -> Float[Tensor, " nodes"]:
 
 
 def linear_quadratic(steps: int = 50, emulated: int = 250) -> Float[Tensor, " nodes"]:
-    """Imitate `emulated` linear steps with `steps`: the first half are exactly its first steps, the rest grow.
+    """Imitate `emulated` linear steps with `steps`: the first half are exactly its first, the rest grow.
 
-    The paper prints no formula. This is the form whose step size is continuous in slope where the halves meet
-    (docs/decisions/0003): `t_i = i / N` for i < L, then `a i^2 + b i + c` through t_L = L / N with slope 1 / N and
-    through t_S = 1, where L = S // 2, S = `steps`, N = `emulated`.
+    The paper prints no formula. This is the form whose slope is continuous where the halves meet
+    (docs/decisions): `t_i = i / N` for i < L, then `a i^2 + b i + c` through t_L = L / N with slope 1 / N and
+    through t_S = 1, where S = `steps`, L = S // 2, N = `emulated`.
     """
     _at_least_one(steps)
     if emulated < steps:

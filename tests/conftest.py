@@ -11,12 +11,16 @@ os.environ.update(
 for threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(threads, "1")  # read when numpy and torch are imported; the tests run in parallel
 
+import hypothesis
 import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
 SHAPED = ["models", "flow"]  # packages whose every call is checked against the shapes in its signature
 install_import_hook(SHAPED, "beartype.beartype")
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # machines differ; no test is timed
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)

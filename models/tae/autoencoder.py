@@ -46,9 +46,9 @@ class TAE(nn.Module):
         self.register_buffer("latent_std", torch.ones(config.latent_channels))
 
     def encode(self, video: Float[Tensor, "b t 3 h w"]) -> Posterior:
-        """Encode pixels in [-1, 1]: t frames give ceil(t / factor) latent frames; h and w must be multiples of factor.
+        """Encode pixels in [-1, 1]: t frames give ceil(t / factor); h and w must be multiples of factor.
 
-        The end of a video whose length is no multiple is padded with its last frame.
+        A video whose length is no multiple is continued by its last frame.
         """
         factor = self.config.factor
         t, _, h, w = video.shape[1:]

@@ -1,4 +1,6 @@
-"""Blocks of the inflated image autoencoder: every 2D part with its temporal half behind it (Sec. 3.1.1, Fig. 4)."""
+"""Blocks of the inflated image autoencoder: each 2D part with its temporal half (Sec. 3.1.1, Fig. 4)."""
+
+from collections.abc import Callable
 
 from einops import rearrange
 from jaxtyping import Float
@@ -8,7 +10,7 @@ from torch.nn.functional import interpolate, pad, scaled_dot_product_attention, 
 from models.tae.temporal import TemporalAttention, TemporalConv, double_frames
 
 
-def per_frame(layer: nn.Module, x: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t cc hh ww"]:
+def per_frame(layer: Callable[[Tensor], Tensor], x: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t _ _ _"]:
     """Apply an image layer to each frame."""
     frames = layer(rearrange(x, "b t c h w -> (b t) c h w"))
     return rearrange(frames, "(b t) c h w -> b t c h w", b=len(x))

@@ -1,8 +1,9 @@
-"""A TAE's halves that learn in minutes on a processor: same latents and lengths as the paper's, fewer passes over pixels.
+"""Halves of a TAE that learn in minutes on a processor: the paper's latents, fewer passes over pixels.
 
-Not the paper's layers (those are in encoder.py and decoder.py): resampling is space-to-depth with a linear map beside a
-parameter-free average, so that the untrained network already passes coarse content; convolutions see neighbouring frames
-by shifted channels. Everything stays channels-last inside, `b t h w c`, where norms and linear maps are one pass.
+Not the paper's layers (inflated.py has those): resampling is space-to-depth with a linear map beside a
+parameter-free average, so that the untrained network already passes coarse content; convolutions see the
+frames beside theirs by shifted channels. All is channels-last inside, `b t h w c`: norms and linear maps are one
+pass over memory.
 """
 
 import torch
@@ -50,7 +51,7 @@ class Up(nn.Module):
 
 
 def shift(x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t h w c"]:
-    """A quarter of the channels from the frame before, a quarter from the frame after; the end frames repeat."""
+    """A quarter of the channels from the frame before, a quarter from the one after; the ends repeat."""
     before, after, now = x.split(
         [x.shape[-1] // 4, x.shape[-1] // 4, x.shape[-1] - x.shape[-1] // 4 * 2], dim=-1
     )

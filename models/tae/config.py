@@ -1,17 +1,18 @@
 """The shape of a temporal autoencoder (Sec. 3.1.1)."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
 class TAEConfig:
-    """Shape of a TAE; the defaults inflate the image autoencoder of LDM. The paper discloses 8x8x8 and 16 channels."""
+    """Shape of a TAE; the defaults inflate LDM's image autoencoder to 8x8x8 with 16 channels."""
 
     halves: Literal["inflated", "compact"] = "inflated"
     """inflated: the paper's layers (Sec. 3.1.1). compact: ours, which learn in minutes on a processor."""
     widths: tuple[int, ...] = (128, 256, 512, 512)
-    """Channels of each level, from pixels to latent. inflated halves 3 times with 4 levels, compact with 3."""
+    """Channels of each level, from pixels to latent: 4 levels make an inflated TAE 8x8x8, 3 a compact."""
     blocks: int = 2
     """Residual blocks of a level."""
     latent_channels: int = 16
@@ -22,8 +23,10 @@ class TAEConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))  # a list, as YAML and JSON give it
         if not self.widths or min(self.widths) < 1 or self.blocks < 1 or self.latent_channels < 1:
-            raise ValueError(f"widths {self.widths}, blocks {self.blocks}, latent_channels {self.latent_channels}: "
-                             "each must be at least 1, and there must be at least one width.")  # fmt: skip
+            raise ValueError(
+                f"widths {self.widths}, blocks {self.blocks} and latent_channels {self.latent_channels} must each be "
+                "at least 1, and there must be at least one width."
+            )
         if self.halves == "inflated" and any(width % self.groups for width in self.widths):
             raise ValueError(
                 f"widths {self.widths} do not all divide into {self.groups} groups. Change either."
@@ -38,7 +41,7 @@ class TAEConfig:
 
 
 def _check_compact(widths: tuple[int, ...]) -> None:
-    for narrow, wide in zip(widths[:-1], widths[1:], strict=True):
+    for narrow, wide in pairwise(widths):
         if 8 * narrow % wide:
             raise ValueError(
                 f"compact widths {widths}: {wide} must divide 8 x {narrow}, for the average to pass through."

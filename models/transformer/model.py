@@ -1,4 +1,4 @@
-"""The joint image and video transformer: latents, time and text to the velocity of the flow (Sec. 3.1.3, Fig. 8)."""
+"""The joint image and video transformer: latents, time and text to velocities (Sec. 3.1.3, Fig. 8)."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from models.transformer.position import FactorisedPosition
 
 
 class TextEmbedder(nn.Module):
-    """Each encoder's tokens to the model's width by a linear layer and a norm of its own, then one sequence."""
+    """Each encoder's tokens to the model's width by a linear layer and norm of its own, as one sequence."""
 
     def __init__(self, widths: Sequence[int], width: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Transformer(nn.Module):
     def forward(
         self, latent: Float[Tensor, "b t c h w"], time: Float[Tensor, " b"], text: Sequence[TextTokens]
     ) -> Float[Tensor, "b t c h w"]:
-        """Velocity of a normalised latent; `time` in [0, 1], 0 noise and 1 data; one `TextTokens` an encoder."""
+        """Velocity of a normalised latent; `time` is 0 at noise, 1 at data; one `TextTokens` an encoder."""
         t, h, w = latent.shape[1], latent.shape[3] // self.config.patch, latent.shape[4] // self.config.patch
         x = self.patchify(latent)
         position = self.position(t, h, w)

@@ -1,4 +1,4 @@
-"""How the flow time steers the blocks: a time embedding and adaLN shared by all layers (Sec. 3.1.3, 6.1.2)."""
+"""How flow time steers the blocks: an embedding and adaLN shared by all layers (Sec. 3.1.3, 6.1.2)."""
 
 import math
 
@@ -32,7 +32,7 @@ class TimeEmbedding(nn.Module):
 class SharedModulation(nn.Module):
     """One linear layer gives all blocks their modulation; each block adds a table of its own.
 
-    A layer of its own in each block would bring the 30B model to 40B (paper_map: 48 x 6 x 6144^2).
+    A layer of its own in each block would bring the 30B model to 40B: 48 x 6 x 6144^2 more.
     """
 
     def __init__(self, width: int, vectors: int) -> None:

@@ -1,6 +1,6 @@
 """Latents to tokens and back (Sec. 3.1.3).
 
-A convolution whose kernel is its stride is a linear map of patches; it is written as one, which is also faster.
+A convolution whose kernel is its stride is a linear map of patches, and faster written as one.
 """
 
 from einops import rearrange

@@ -1,0 +1,181 @@
+"""Training the joint image and video transformer by flow matching on cached latents (Sec. 3.1.2, 3.2)."""
+
+from functools import cached_property
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from console import UserError
+from flow.loss import at_quantiles, flow_matching_loss
+from flow.path import draw_times
+from inference.pipeline import Pipeline, open_text
+from inference.prompts import Request
+from inference.t2v import Sampling, generate, to_values
+from inference.weights import load_model
+from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedule
+from models.text import TextEncoder, TextTokens
+from models.transformer import Transformer, TransformerConfig
+
+
+class T2VModule(L.LightningModule):
+    """The text-to-video stage, and text-to-image on latents of one frame.
+
+    Args:
+        transformer: Shape of the model.
+        optimizer: AdamW and its schedule.
+        text_drop: Chance that a clip trains under the null text, which guidance needs. Not disclosed.
+        ema: Decay of the weights' moving average, which is validated, sampled and exported; 0 keeps none.
+        sampling: How the samples shown during training are made.
+    """
+
+    def __init__(
+        self,
+        transformer: TransformerConfig,
+        optimizer: OptimizerConfig,
+        text_drop: float = 0.1,
+        ema: float = 0.0,
+        sampling: Sampling = Sampling(),  # noqa: B008, it is frozen
+    ) -> None:
+        super().__init__()
+        if not 0 <= text_drop <= 1 or not 0 <= ema < 1:
+            raise ValueError(f"text_drop {text_drop} must be in [0, 1] and ema {ema} in [0, 1).")
+        self.transformer = Transformer(transformer)
+        self.average = AveragedModel(self.transformer, avg_fn=Average(ema)) if ema else None
+        self.optimizer_config, self.text_drop, self.sampling = optimizer, text_drop, sampling
+
+    def setup(self, stage: str) -> None:
+        """Read from the latents what made them; whoever samples from this model must use the same."""
+        index = self.trainer.datamodule.open("train").index
+        self._facts = {
+            **{key: index[key] for key in ("tae", "tae_path", "latent_mean", "latent_std", "fps")},
+            "text": index["text_encoder"],
+            "buckets": sorted(index["buckets"]),
+            **_shape(max(index["buckets"], key=index["buckets"].get)),
+        }
+        widths = self.transformer.config.text_widths
+        if widths != (self.text.width,):
+            raise UserError(
+                f"The latents' text encoder '{self.text.name}' is {self.text.width} wide; "
+                f"transformer.text_widths is {list(widths)}. Set it to [{self.text.width}], or encode with another --text."
+            )
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """One flow-matching step at times drawn from the logit-normal distribution."""
+        latent, text = batch["latent"], TextTokens(**batch["text"])
+        dropped = torch.rand(len(latent), device=self.device) < self.text_drop
+        text = replace_text(text, dropped, self.null)
+        time = draw_times(len(latent)).to(self.device)
+        losses = flow_matching_loss(
+            self._velocity(self.transformer, text), latent, torch.randn_like(latent), time
+        )
+        loss = losses.mean()
+        self.log("train/loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """The same loss on held-out clips at fixed times with fixed noise (Sec. 3.2.2, Fig. 15)."""
+        self.log("val/loss", self._held_out_loss(batch, batch_idx), prog_bar=True,
+                 batch_size=len(batch["latent"]), sync_dist=True)  # fmt: skip
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """As in validation."""
+        self.log(
+            "test/loss",
+            self._held_out_loss(batch, batch_idx),
+            batch_size=len(batch["latent"]),
+            sync_dist=True,
+        )
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """Clips "b t 3 h w" in [-1, 1] for the captions of a batch, with the batch's number as seed."""
+        return self.sample(batch["caption"], seed=batch_idx)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.average is not None:
+            self.average.update_parameters(self.transformer)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        steps = int(self.trainer.estimated_stepping_batches)
+        return optimizer_and_schedule(self.transformer, self.optimizer_config, steps)
+
+    def sample(self, prompts: list[str], seed: int) -> Tensor:
+        """Clips "b t 3 h w" in [-1, 1] for `prompts`, by the stage's `sampling`."""
+        pipeline = Pipeline(
+            transformer=self.exported_model(),
+            tae=self.tae.to(self.device),
+            text=self.text,
+            facts=self.facts(),
+        )
+        return to_values(generate(pipeline, [Request(prompt, seed) for prompt in prompts], self.sampling))
+
+    def exported_model(self) -> Transformer:
+        """What inference loads: the moving average where there is one."""
+        return self.transformer if self.average is None else self.average.module
+
+    def facts(self) -> dict[str, Any]:
+        """What inference must know of these weights."""
+        return dict(self._facts)
+
+    @cached_property
+    def text(self) -> TextEncoder:
+        """The encoder of the latents' captions; not a submodule, so that no checkpoint holds it."""
+        return open_text(self._facts["text"], self.device)
+
+    @cached_property
+    def null(self) -> Tensor:
+        """Tokens "l d" of the empty text."""
+        return self.text.encode([""]).embedding[0]
+
+    @property
+    def tae(self) -> Any:
+        """The TAE that made the latents, checked by its hash; in a tuple, so that no checkpoint holds it."""
+        if not hasattr(self, "_tae"):
+            loaded = load_model(self._facts["tae_path"], expect="models.tae.TAE")
+            if loaded.hash != self._facts["tae"]:
+                raise UserError(
+                    f"The latents are of the TAE {self._facts['tae'][:12]}, but '{self._facts['tae_path']}' "
+                    f"now holds {loaded.hash[:12]}. Encode the shards again: python -m inference.run encode"
+                )
+            self._tae = (loaded.model,)
+        return self._tae[0]
+
+    def _held_out_loss(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        latent = batch["latent"]
+        generator = torch.Generator().manual_seed(batch_idx)
+        noise = torch.randn(latent.shape, generator=generator).to(latent)
+        velocity = self._velocity(self.exported_model(), TextTokens(**batch["text"]))
+        return flow_matching_loss(velocity, latent, noise, at_quantiles(len(latent)).to(latent)).mean()
+
+    @staticmethod
+    def _velocity(transformer: Transformer, text: TextTokens):
+        return lambda point, time: transformer(point, time, [text])
+
+
+class Average:
+    """Exponential moving average whose memory grows with the run, so that early weights are forgotten."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    def __call__(self, average: Tensor, weight: Tensor, updates: Tensor | int) -> Tensor:
+        decay = min(self.decay, (1 + float(updates)) / (10 + float(updates)))
+        return torch.lerp(weight, average, decay)
+
+
+def replace_text(text: TextTokens, rows: Tensor, null: Tensor) -> TextTokens:
+    """`text` with the tokens `null` "l d" in place of the samples where `rows` "b" is True."""
+    padded, mask = torch.zeros_like(text.embedding[0]), torch.zeros_like(text.mask[0])
+    kept = min(len(null), len(mask))
+    padded[:kept], mask[:kept] = null[:kept].to(padded), True
+    return TextTokens(
+        torch.where(rows[:, None, None], padded, text.embedding), torch.where(rows[:, None], mask, text.mask)
+    )
+
+
+def _shape(bucket: str) -> dict[str, Any]:
+    width, height, frames = map(int, bucket.split("x"))
+    return {"frames": frames, "size": [height, width]}

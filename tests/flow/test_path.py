@@ -1,0 +1,33 @@
+"""The straight path from noise to data."""
+
+import pytest
+import torch
+
+from flow.path import SIGMA_MIN, draw_times, interpolate
+
+
+def test_the_path_starts_at_noise_and_ends_at_data():
+    data, noise = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 5)
+    start, end = interpolate(data, noise, torch.zeros(2)), interpolate(data, noise, torch.ones(2))
+    torch.testing.assert_close(start.point, noise)
+    torch.testing.assert_close(end.point, data + SIGMA_MIN * noise)
+
+
+def test_velocity_is_the_derivative_of_the_path():
+    data, noise = torch.randn(4, 6, dtype=torch.float64), torch.randn(4, 6, dtype=torch.float64)
+    time, step = torch.rand(4, dtype=torch.float64), 1e-6
+    ahead, behind = (interpolate(data, noise, time + sign * step).point for sign in (1, -1))
+    torch.testing.assert_close((ahead - behind) / (2 * step), interpolate(data, noise, time).velocity)
+
+
+def test_each_sample_stands_at_its_own_time():
+    data, noise = torch.ones(2, 3), torch.zeros(2, 3)
+    point = interpolate(data, noise, torch.tensor([0.25, 0.75])).point
+    torch.testing.assert_close(point, torch.tensor([[0.25] * 3, [0.75] * 3]))
+
+
+def test_times_are_logit_normal():
+    logits = torch.logit(draw_times(200_000, torch.Generator().manual_seed(0)).double())
+    assert logits.mean().item() == pytest.approx(0, abs=0.01)
+    assert logits.std().item() == pytest.approx(1, abs=0.01)
+    assert torch.mean((logits.abs() < 1).double()).item() == pytest.approx(0.6827, abs=0.005)

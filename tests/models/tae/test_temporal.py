@@ -1,0 +1,46 @@
+"""The temporal halves change nothing when they are new, and treat both directions of time alike."""
+
+import torch
+
+from models.tae.temporal import TemporalAttention, TemporalConv, double_frames
+
+
+@torch.no_grad()
+def test_a_new_temporal_half_is_the_identity():
+    video = torch.randn(2, 5, 8, 3, 4)
+    torch.testing.assert_close(TemporalConv(8)(video), video)
+    torch.testing.assert_close(TemporalAttention(8, groups=2)(video), video)
+
+
+@torch.no_grad()
+def test_reversing_time_and_the_taps_reverses_the_output():
+    conv, mirror = TemporalConv(4), TemporalConv(4)
+    torch.nn.init.normal_(conv.conv.weight)
+    mirror.conv.weight.copy_(conv.conv.weight.flip(-1))
+    video = torch.randn(1, 7, 4, 2, 2)
+    torch.testing.assert_close(mirror(video.flip(1)), conv(video).flip(1))
+
+
+@torch.no_grad()
+def test_stride_two_keeps_every_other_frame_of_the_identity_rounded_up():
+    video = torch.randn(1, 7, 4, 2, 2)
+    torch.testing.assert_close(TemporalConv(4, stride=2)(video), video[:, ::2])
+
+
+def test_each_frame_is_repeated_in_place():
+    video = torch.arange(3.0).reshape(1, 3, 1, 1, 1)
+    assert double_frames(video).flatten().tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@torch.no_grad()
+def test_attention_mixes_times_of_one_position_and_no_others():
+    layer = TemporalAttention(8, groups=8)
+    torch.nn.init.normal_(layer.out.weight)
+    layer.norm = torch.nn.Identity()  # a group norm would let positions hear each other
+    video = torch.randn(1, 4, 8, 2, 2)
+    other = video.clone()
+    other[:, 0, :, 0, 0] += 1
+    changed = (layer(video) - layer(other)).abs().sum(dim=2)[0] > 1e-6
+    assert changed[:, 0, 0].all()
+    assert not changed[:, 0, 1].any()
+    assert not changed[:, 1].any()
