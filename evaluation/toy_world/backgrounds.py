@@ -17,7 +17,7 @@ class Background:
 
 COLOURS: dict[str, Background] = {
     "wall": Background((108, 108, 110), (128, 128, 130)),
-    "sky": Background((112, 178, 236), (176, 216, 246)),
+    "sky": Background((92, 162, 232), (156, 206, 246)),
     "grass": Background((136, 190, 104), (168, 214, 130)),
     "sand": Background((194, 160, 118), (222, 192, 150)),
     "night": Background((14, 16, 44), (62, 66, 112)),

@@ -16,8 +16,9 @@ SPRITE_DISTANCE = 14.0  # Lab units from the background's colours at which a pix
 FAR = (
     30.0  # Lab units: distances are cut here when backgrounds are compared, so that the sprite counts little
 )
-MIN_AREA, MAX_AREA = 0.012, 0.40  # of the frame: smaller is noise, larger is no sprite
-MIN_TRAVEL = 0.15  # sides of the frame: less is called still
+MIN_AREA, MAX_AREA = 0.008, 0.40  # of the frame: smaller is noise, larger is no sprite
+MIN_TRAVEL = 0.20  # sides of the frame: less is called still
+SHAPE_FRAMES = 8  # as many are enough to tell a shape
 MIN_PRESENCE = 0.6  # share of frames in which a sprite must be found
 
 
@@ -178,10 +179,10 @@ def _direction(travel: tuple[float, float]) -> str:
 
 
 def _shape(distance: np.ndarray, present: list[tuple[int, Sprite]]) -> str:
-    """The shape that covers the sprite's pixels best, drawn at its place and area, over all frames."""
+    """The shape that covers the sprite's pixels best, drawn at its place and area."""
+    some = [found for _, found in present[:: max(1, len(present) // SHAPE_FRAMES)]]
     overlap = {
-        shape: np.mean([_overlap(distance.shape[1:], found, shape) for _, found in present])
-        for shape in SHAPES
+        shape: np.mean([_overlap(distance.shape[1:], found, shape) for found in some]) for shape in SHAPES
     }
     return max(overlap, key=overlap.__getitem__)
 

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-SHADE = 0.84  # brightness of a texture's dark parts
+SHADE = 0.86  # brightness of a texture's dark parts
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Files of a toy world: mp4 or png, the caption beside each, truth.jsonl last. Goes on where it was stopped."""
+"""Files of a toy world: mp4 or png, the caption beside each, truth.jsonl last; goes on where it stopped."""
 
 import json
 import multiprocessing
