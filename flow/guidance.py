@@ -9,8 +9,8 @@ from flow.loss import Velocity
 def guide(velocity: Velocity, scale: float) -> Velocity:
     """The velocity `u_null + scale * (u_condition - u_null)`: scale 1 is the conditional model, 0 the null.
 
-    `velocity` takes twice the batch, its first half under the condition, its second under the null or a negative
-    one. Text for it is thus one batch too: the prompts, then as many negative prompts.
+    `velocity` takes twice the batch, its first half under the condition, its second under the null or a
+    negative one. Text for it is thus one batch too: the prompts, then as many negative prompts.
     """
 
     def guided(point: Tensor, time: Tensor) -> Tensor:

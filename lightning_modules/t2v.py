@@ -59,7 +59,8 @@ class T2VModule(L.LightningModule):
         if widths != (self.text.width,):
             raise UserError(
                 f"The latents' text encoder '{self.text.name}' is {self.text.width} wide; "
-                f"transformer.text_widths is {list(widths)}. Set it to [{self.text.width}], or encode with another --text."
+                f"transformer.text_widths is {list(widths)}. Set it to [{self.text.width}], or encode the "
+                "clips with another --text."
             )
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 Not the paper's layers (inflated.py has those): resampling is space-to-depth with a linear map beside a
 parameter-free average, so that the untrained network already passes coarse content; convolutions see the
-frames beside theirs by shifted channels. All is channels-last inside, `b t h w c`: norms and linear maps are one
+frames beside theirs by shifted channels. All is channels-last, `b t h w c`: norms and linear maps are one
 pass over memory.
 """
 

@@ -19,8 +19,8 @@ def kl_divergence(posterior: Posterior) -> Float[Tensor, ""]:
 def outlier_penalty(latent: Float[Tensor, "b t c h w"], r: float = OUTLIER_THRESHOLD) -> Float[Tensor, ""]:
     """Outlier Penalty Loss: how far positions stand beyond `r` standard deviations from their frame's mean.
 
-    Mean and deviation are vectors of one value a channel, the norm is over channels: with scalars, clean noise
-    would be punished at most positions. Frames are folded into the batch.
+    Mean and deviation are vectors of one value a channel, the norm is over channels: with scalars clean
+    noise would be punished at most positions. Frames are folded into the batch.
     """
     frames = rearrange(latent, "b t c h w -> (b t) (h w) c")
     distance = torch.linalg.vector_norm(frames - frames.mean(dim=1, keepdim=True), dim=-1)
