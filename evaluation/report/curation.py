@@ -56,9 +56,9 @@ def _summary(told: dict[str, Any]) -> str:
 def _example(clip: dict[str, Any], raw: Path) -> dict[str, Any]:
     """The clip as a player where its source is still there, else the frames that curation kept."""
     path = raw / clip["source"]
-    playable = path.is_file() and clip["start"] is not None
+    start, end = clip["start"], clip["end"]
     return {
-        "uri": embed_span(path, clip["start"], clip["end"]) if playable else None,
+        "uri": embed_span(path, start, end) if start is not None and path.is_file() else None,
         "frames": clip["frames"],
         "caption": clip["caption"],
         "source": clip["source"],

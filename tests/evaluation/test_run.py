@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from console import UserError
-from evaluation.metrics import psnr
 from evaluation.run import main
 from evaluation.toy_world.render import render
 from evaluation.toy_world.scene import draw_scene
@@ -32,7 +31,7 @@ def runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     tae = TAE(TAEConfig(halves="compact", widths=(8, 8, 8), blocks=1, latent_channels=4))
     with torch.no_grad():
-        tae.decoder.out.weight.mul_(0.02)  # pale pictures, whose chroma survives the codec
+        tae.decoder.out.weight.mul_(0.05)  # pale pictures, none of whose values is cut off
     digest = save_model(root / "tae" / "model", tae, {})
     text = open_text_encoder("minilm", 64)
     facts = {
@@ -101,7 +100,8 @@ def test_reconstructions_are_scored_and_shown_beside_their_originals(runs, capsy
         assert pair.shape == (FRAMES, SIZE, 2 * SIZE + 4, 3)
         original, shown = pair[:, :, :SIZE], pair[:, :, -SIZE:]
         expected = to_pixels(tae.decode(tae.encode(to_values(original[None])).mean, frames=FRAMES))[0]
-        assert psnr(shown, expected) > 25  # twice through the codec, once through the model
+        light = np.array([0.2126, 0.7152, 0.0722])  # of BT.709; colour is halved by the codec
+        assert np.abs(shown @ light - expected @ light).mean() < 3
 
 
 def test_a_limit_takes_the_first_clips(runs):
