@@ -79,9 +79,9 @@ def _add_t2v(parser: argparse.ArgumentParser) -> None:
     )
     add("--prompts", type=int, default=64, help=f"how many held-out prompts {DEFAULT}")
     add("--seed", type=int, default=0, help=f"seed of the prompts and of the noise {DEFAULT}")
-    add("--steps", type=int, default=50, help=f"Euler steps {DEFAULT}")
-    add("--guidance", type=float, default=7.5, help=f"scale of guidance; 1 is none {DEFAULT}")
-    add("--schedule", default="linear-quadratic", help=f"linear-quadratic or linear {DEFAULT}")
+    add("--steps", type=int, help="Euler steps (default: the model's own, else 50)")
+    add("--guidance", type=float, help="scale of guidance; 1 is none (default: the model's own, else 7.5)")
+    add("--schedule", help="linear-quadratic or linear (default: the model's own, else linear-quadratic)")
     add("--batch", type=int, default=16, help=f"clips sampled at once {DEFAULT}")
     add("--device", default="auto", help=f"auto, cpu, cuda, cuda:1 {DEFAULT}")
 
@@ -110,11 +110,12 @@ def _run_tae(options: argparse.Namespace) -> int:
 def _run_t2v(options: argparse.Namespace) -> int:
     from evaluation.generation import evaluate_t2v
     from inference.pipeline import open_pipeline
-    from inference.t2v import Sampling
+    from inference.t2v import sampling_for
 
     _positive("--prompts", options.prompts)
-    sampling = Sampling(steps=options.steps, guidance=options.guidance, schedule=options.schedule)
     pipeline = open_pipeline(options.model, options.tae, options.device)
+    asked_for = {name: getattr(options, name) for name in ("steps", "guidance", "schedule")}
+    sampling = sampling_for(pipeline.facts, **asked_for)
     result = evaluate_t2v(pipeline, options.out, options.prompts, options.seed, sampling, options.batch)
     _print_accuracy(result)
     print(options.out / "eval.json")

@@ -66,10 +66,10 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, default=Path("outputs"), help=f"file or folder {DEFAULT}")
     add("--model", type=Path, default=Path("runs/demo/t2v/model"), help=f"model folder {DEFAULT}")
     add("--tae", type=Path, help="model folder of the TAE (default: where training found it)")
-    add("--steps", type=int, default=50, help=f"Euler steps {DEFAULT}")
-    add("--guidance", type=float, default=7.5, help=f"scale of guidance; 1 is none {DEFAULT}")
-    add("--schedule", default="linear-quadratic", help=f"linear-quadratic or linear {DEFAULT}")
-    add("--negative", default="", help="what to steer away from")
+    add("--steps", type=int, help="Euler steps (default: the model's own, else 50)")
+    add("--guidance", type=float, help="scale of guidance; 1 is none (default: the model's own, else 7.5)")
+    add("--schedule", help="linear-quadratic or linear (default: the model's own, else linear-quadratic)")
+    add("--negative", help="what to steer away from (default: nothing)")
     add("--size", metavar="WxH[xF]", help="a bucket the model was trained on (default: the usual one)")
     add("--seed", type=int, default=0, help=f"seed of the first result {DEFAULT}")
     add("--count", type=int, default=1, help=f"results for each prompt, seeds counting up {DEFAULT}")
@@ -124,19 +124,18 @@ def _sample(options: argparse.Namespace, product: Product) -> int:
     from inference.outputs import output_paths
     from inference.pipeline import open_pipeline
     from inference.prompts import read_prompts, requests, warn_of_cuts
-    from inference.t2v import Sampling
+    from inference.t2v import sampling_for
 
     if bool(options.prompt) == bool(options.prompts):
         raise UserError('Give one prompt, such as "a red ball moves left", or --prompts FILE.')
     prompts = read_prompts(options.prompts) if options.prompts else [" ".join(options.prompt)]
     asked = requests(prompts, options.seed, options.count)
-    sampling = Sampling(
-        steps=options.steps, guidance=options.guidance, schedule=options.schedule, negative=options.negative
-    )
     paths = output_paths(options.out, asked, product.suffix)
     pipeline = open_pipeline(options.model, options.tae, options.device)
+    asked_for = {name: getattr(options, name) for name in ("steps", "guidance", "schedule", "negative")}
+    sampling = sampling_for(pipeline.facts, **asked_for)
     shape = pipeline.checked(parse_shape(options.size, pipeline.shape, product.frames))
-    warn_of_cuts([*prompts, options.negative], pipeline.text)
+    warn_of_cuts([*prompts, sampling.negative], pipeline.text)
     jobs = plan(pipeline, asked, paths, sampling, shape)
     todo = jobs if options.overwrite else unfinished(jobs)
     if len(todo) < len(jobs):

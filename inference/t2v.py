@@ -1,7 +1,8 @@
 """Text to video: noise to latent by guided Euler steps, latent to pixels by the TAE (Sec. 3.4)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,12 @@ class Sampling:
     def times(self) -> Float[Tensor, " nodes"]:
         """Nodes of the solver from 0 to 1."""
         return SCHEDULES[self.schedule](self.steps)
+
+
+def sampling_for(facts: Mapping[str, Any], **asked: Any) -> Sampling:
+    """What was asked for; where that is None, what the model's facts recommend; else the paper's defaults."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    return Sampling(**{**facts.get("sampling", {}), **given})
 
 
 def generate(

@@ -11,7 +11,7 @@ from flow.schedule import linear_quadratic
 from inference.pipeline import Shape
 from inference.prompts import Request
 from inference.t2i import generate_images
-from inference.t2v import Sampling, generate, noise, sample_latent, to_pixels, to_values
+from inference.t2v import Sampling, generate, noise, sample_latent, sampling_for, to_pixels, to_values
 
 FAST = Sampling(steps=4, guidance=2.0)
 RED, BLUE = Request("a red ball", 0), Request("a blue star moves to the left", 1)
@@ -87,6 +87,12 @@ def test_the_defaults_are_the_papers():
     sampling = Sampling()
     assert (sampling.steps, sampling.guidance, sampling.negative) == (50, 7.5, "")
     assert torch.equal(sampling.times(), linear_quadratic(50, 250))
+
+
+def test_what_is_asked_goes_before_what_the_model_recommends_and_that_before_the_paper():
+    facts = {"sampling": {"guidance": 3.0, "steps": 25}}
+    assert sampling_for(facts, guidance=None, steps=10, negative=None) == Sampling(guidance=3.0, steps=10)
+    assert sampling_for({}, guidance=None) == Sampling()
 
 
 def test_schedules_differ(pipeline):
