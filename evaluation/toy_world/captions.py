@@ -16,14 +16,14 @@ PLACES = {
     "sky": ("in a clear sky", "across the cloudy sky"),
     "grass": ("over green grass", "across a grassy lawn"),
     "sand": ("over brown sand", "across a sandy beach"),
-    "night": ("in a dark starry night", "across the night sky"),
+    "night": ("in the dark night", "across the night sky"),
 }
 RESTS = {
     "wall": "in front of a plain grey wall",
     "sky": "in a clear sky",
     "grass": "on green grass",
     "sand": "on brown sand",
-    "night": "in a dark starry night",
+    "night": "in the dark night",
 }
 MOVES = {
     "left": ("moves left", "moves to the left", "slides left", "travels to the left", "goes left"),

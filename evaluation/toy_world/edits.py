@@ -16,7 +16,7 @@ GROUNDS = {
     "sky": "a clear sky",
     "grass": "green grass",
     "sand": "brown sand",
-    "night": "a dark starry night",
+    "night": "the dark night",
 }
 
 

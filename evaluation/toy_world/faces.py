@@ -40,7 +40,7 @@ PLACES = {
     "sky": "in front of a clear sky",
     "grass": "in front of green grass",
     "sand": "in front of brown sand",
-    "night": "in front of a dark starry night",
+    "night": "in front of the dark night",
 }
 
 

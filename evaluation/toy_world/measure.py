@@ -16,6 +16,9 @@ SPRITE_DISTANCE = 14.0  # Lab units from the background's colours at which a pix
 FAR = (
     30.0  # Lab units: distances are cut here when backgrounds are compared, so that the sprite counts little
 )
+STRANGE = (
+    14.0  # Lab units: mean distance from the nearest background; true clips stay below 4, noisy ones below 8
+)
 MIN_AREA, MAX_AREA = 0.008, 0.40  # of the frame: smaller is noise, larger is no sprite
 MIN_TRAVEL = 0.20  # sides of the frame: less is called still
 SHAPE_FRAMES = 8  # as many are enough to tell a shape
@@ -40,6 +43,9 @@ class Measured(NamedTuple):
     """Centre (x, y) of the sprite in each frame, fractions of the sides, [t 2]; NaN where none was found."""
 
 
+NOTHING = Measured(None, None, None, None, None, 0, None, None, None)
+
+
 class Sprite(NamedTuple):
     """The largest thing in one frame that is not background."""
 
@@ -52,20 +58,22 @@ def measure(video: np.ndarray) -> Measured:
     """Name what `video` (uint8 [t h w 3]) shows."""
     lab = _lab(video)
     background = _background(lab)
+    if background is None:
+        return NOTHING
     distance = _segment_distance(lab, background)
     sprites_found = [_sprite(frame) for frame in distance]
     present = [(index, found) for index, found in enumerate(sprites_found) if found is not None]
     masks = np.stack([np.zeros(distance.shape[1:], bool) if s is None else s.mask for s in sprites_found])
     motion = camera_motion(lab, masks) if background in FEATURED else STATIC  # a plain wall shows no move
     if len(present) < MIN_PRESENCE * len(lab):
-        return Measured(None, None, background, None, motion.name, 0, None, None, None)
+        return NOTHING._replace(background=background, camera=motion.name)
     track = _track(sprites_found, lab.shape[1:3])
     travel = _travel(track, motion)
     return Measured(
         colour=_colour(lab, present),
         direction=_direction(travel),
         background=background,
-        shape=_shape(distance, present),
+        shape=_shape(present),
         camera=motion.name,
         count=int(np.median([found.count for _, found in present])),
         radius=float(
@@ -111,9 +119,11 @@ def _segment_distance(lab: np.ndarray, background: str) -> np.ndarray:
     return np.linalg.norm(lab - low - along[..., None] * line, axis=-1)
 
 
-def _background(lab: np.ndarray) -> str:
+def _background(lab: np.ndarray) -> str | None:
+    """The background whose colours are nearest, or None where none is near: noise, or no toy world at all."""
     cost = {name: np.minimum(_segment_distance(lab, name), FAR).mean() for name in backgrounds.COLOURS}
-    return min(cost, key=cost.__getitem__)
+    best = min(cost, key=cost.__getitem__)
+    return best if cost[best] < STRANGE else None
 
 
 def _sprite(distance: np.ndarray) -> Sprite | None:
@@ -178,24 +188,26 @@ def _direction(travel: tuple[float, float]) -> str:
     return "up" if y < 0 else "down"
 
 
-def _shape(distance: np.ndarray, present: list[tuple[int, Sprite]]) -> str:
+def _shape(present: list[tuple[int, Sprite]]) -> str:
     """The shape that covers the sprite's pixels best, drawn at its place and area."""
     some = [found for _, found in present[:: max(1, len(present) // SHAPE_FRAMES)]]
-    overlap = {
-        shape: np.mean([_overlap(distance.shape[1:], found, shape) for found in some]) for shape in SHAPES
-    }
+    overlap = {shape: np.mean([_overlap(found, shape) for found in some]) for shape in SHAPES}
     return max(overlap, key=overlap.__getitem__)
 
 
-def _overlap(size: tuple[int, int], found: Sprite, shape: str) -> float:
+def _overlap(found: Sprite, shape: str) -> float:
     """Intersection over union of the sprite's pixels and `shape` of the same area about the same centre."""
     radius = np.sqrt(found.mask.sum() / _unit_area(shape))
-    v, u = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    rows, columns = (np.flatnonzero(found.mask.any(axis=axis)) for axis in (1, 0))
+    room = int(radius) + 2  # about the sprite's box, for what a shape may cover beside it
+    top, left = max(rows[0] - room, 0), max(columns[0] - room, 0)
+    mask = found.mask[top : rows[-1] + room, left : columns[-1] + room]
+    v, u = np.mgrid[top : top + mask.shape[0], left : left + mask.shape[1]].astype(np.float32)
     distance = (
         sprites.distance(shape, (u - found.centre[0]) / radius, (v - found.centre[1]) / radius) * radius
     )
     drawn = np.clip(0.5 - distance, 0.0, 1.0)
-    return float(np.minimum(drawn, found.mask).sum() / np.maximum(drawn, found.mask).sum())
+    return float(np.minimum(drawn, mask).sum() / np.maximum(drawn, mask).sum())
 
 
 @cache

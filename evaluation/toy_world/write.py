@@ -21,6 +21,7 @@ import numpy as np
 from console import UserError, track
 from evaluation.toy_world.audio import RATE
 from evaluation.toy_world.film import Film
+from evaluation.toy_world.folder import check_folder
 from evaluation.toy_world.settings import FORMAT, Settings
 from evaluation.toy_world.world import Item, compose, plan, truth
 from storage import atomic_path, write_json, write_text
@@ -49,8 +50,7 @@ def make(settings: Settings, out: Path, workers: int) -> list[dict[str, Any]]:
 
 def claim(settings: Settings, out: Path) -> None:
     """Mark `out` as the folder of this world, or say why it cannot be."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file; --out needs a folder.")
+    check_folder(out)
     facts = {"format": FORMAT, "settings": asdict(settings)}
     marker = out / WORLD
     if marker.exists():

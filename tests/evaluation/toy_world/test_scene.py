@@ -1,0 +1,82 @@
+"""Scenes: sprites stay in sight, held-out combinations stay out, names cover what can be drawn."""
+
+from collections import Counter
+from itertools import product
+
+import numpy as np
+import pytest
+
+from evaluation.toy_world import scene as world
+from evaluation.toy_world.scene import Scene, is_held_out
+
+DRAWS = {
+    "moving": world.draw_scene,
+    "camera": world.draw_camera_scene,
+    "bounce": world.draw_bounce_scene,
+    "still": world.draw_still_scene,
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+@pytest.mark.parametrize("held_out", [False, True])
+def test_a_scene_is_drawn_from_the_side_that_was_asked_for(draw, held_out: bool) -> None:
+    rng = np.random.default_rng(0)
+    assert all(is_held_out(draw(rng, held_out=held_out)) == held_out for _ in range(100))
+
+
+def test_about_the_stated_share_of_combinations_is_held_out_and_each_name_stays_in_training() -> None:
+    names = (world.SHAPES, world.COLOURS, world.DIRECTIONS, world.BACKGROUNDS)
+    combinations = list(product(*names))
+    kept = [
+        one
+        for one in combinations
+        if not is_held_out(Scene(shape=one[0], colour=one[1], direction=one[2], background=one[3]))
+    ]
+    assert 1 - len(kept) / len(combinations) == pytest.approx(world.HELD_OUT_PERCENT / 100, abs=0.04)
+    assert len(combinations) - len(kept) >= 64  # as many prompts as the evaluation asks, all different
+    for place, choices in enumerate(names):
+        counts = Counter(one[place] for one in kept)
+        assert min(counts[name] for name in choices) > 0.7 * len(kept) / len(choices)
+
+
+@pytest.mark.parametrize("draw", [world.draw_scene, world.draw_bounce_scene, world.draw_still_scene])
+def test_a_sprite_before_a_static_camera_stays_wholly_in_sight(draw) -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        scene = draw(rng)
+        places = np.array([scene.centre(time) for time in np.linspace(0, 1, 33)])
+        room = world.REACH * scene.radius
+        assert places.min() >= room - 1e-9
+        assert places.max() <= 1 - room + 1e-9
+
+
+def test_a_moving_sprite_travels_a_third_of_the_frame_in_its_direction_alone() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(100):
+        scene = world.draw_scene(rng)
+        way = np.subtract(scene.centre(1.0), scene.centre(0.0))
+        step = np.array(world.DIRECTIONS[scene.direction])
+        assert way @ step == pytest.approx(scene.travel)
+        assert scene.travel >= 1 / 3
+        assert way @ step[::-1] == pytest.approx(0.0)
+
+
+def test_a_bouncing_sprite_is_lowest_at_its_touches() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        scene = world.draw_bounce_scene(rng)
+        assert scene.bounce is not None
+        assert len(scene.bounce.touches()) >= 2
+        lowest = max(scene.centre(time)[1] for time in np.linspace(0, 1, 500))
+        for touch in scene.bounce.touches():
+            assert scene.centre(touch)[1] == pytest.approx(scene.start[1])
+            assert scene.centre(touch)[1] >= lowest - 1e-9
+
+
+def test_mirroring_twice_changes_nothing() -> None:
+    rng = np.random.default_rng(4)
+    for draw in DRAWS.values():
+        scene, twice = (one := draw(rng)), one.mirrored().mirrored()
+        assert twice.combination == scene.combination
+        assert twice.camera == scene.camera
+        assert twice.start == pytest.approx(scene.start)
