@@ -24,8 +24,8 @@ class TAEConfig:
         object.__setattr__(self, "widths", tuple(self.widths))  # a list, as YAML and JSON give it
         if not self.widths or min(self.widths) < 1 or self.blocks < 1 or self.latent_channels < 1:
             raise ValueError(
-                f"widths {self.widths}, blocks {self.blocks} and latent_channels {self.latent_channels} must each "
-                "be at least 1, and there must be at least one width."
+                f"widths {self.widths}, blocks {self.blocks}, latent_channels {self.latent_channels} must "
+                "each be at least 1, and there must be at least one width."
             )
         if self.halves == "inflated" and any(width % self.groups for width in self.widths):
             raise ValueError(
