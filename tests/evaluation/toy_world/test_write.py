@@ -169,7 +169,7 @@ def test_another_world_is_not_mixed_in(world: Path, tmp_path: Path) -> None:
 def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "world"
     line = [sys.executable, "-m", "evaluation.toy_world", "make", "--out", str(out), "--seed", "0"]
-    process = subprocess.Popen([*line, "--clips", "150"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*line, "--clips", "80"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 60
         while len(list(out.glob("*.mp4"))) < 6 and time.monotonic() < deadline:
@@ -184,9 +184,9 @@ def test_ctrl_c_leaves_whole_files_and_the_same_command_goes_on(tmp_path: Path) 
     assert not list(out.glob(".*"))
     assert not (out / TRUTH).exists()
     finished = {path: path.stat().st_mtime_ns for path in out.glob("*.mp4")}
-    assert 6 <= len(finished) < 140
-    make(Settings(clips=150, seed=0), out, 1)
-    assert len(rows(out)) == 150
+    assert 6 <= len(finished) < 80
+    make(Settings(clips=80, seed=0), out, 1)
+    assert len(rows(out)) == 80
     changed = [path.name for path, stamp in finished.items() if path.stat().st_mtime_ns != stamp]
     assert len(changed) <= 2  # a file at work in each process may have been without its caption
     labels = {row["file"]: row["label"] for row in rows(out)}
