@@ -155,3 +155,26 @@ def test_a_missing_model_is_one_line_and_exit_code_two(tmp_path):
     assert result.stderr.strip().splitlines() == [
         "error: There is no model folder 'nowhere'. Train one with: lightning fit -c configs/t2v.yaml"
     ]
+
+
+def test_after_ctrl_c_the_same_command_makes_only_what_is_left(t2v, monkeypatch, tmp_path):
+    import inference.t2v
+
+    real, batches = inference.t2v.generate, []
+
+    def interrupted_in_the_second_batch(pipeline, asked, *rest):
+        batches.append([request.seed for request in asked])
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        return real(pipeline, asked, *rest)
+
+    monkeypatch.setattr("inference.t2v.generate", interrupted_in_the_second_batch)
+    command = ("t2v", "a red ball", "--count", "4", "--batch", "2")
+    with pytest.raises(KeyboardInterrupt):
+        t2v(*command)
+    left = tmp_path / "out"
+    assert {path.name for path in left.glob("*.mp4")} == {"a-red-ball_seed0.mp4", "a-red-ball_seed1.mp4"}
+    assert not [path for path in left.iterdir() if ".tmp" in path.name]
+    t2v(*command)
+    assert batches == [[0, 1], [2, 3], [2, 3]]
+    assert len(list(left.glob("*.mp4"))) == 4
