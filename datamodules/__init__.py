@@ -1,1 +1,1 @@
-"""Shards to batches: one file is one kind of batch, or one part of the way to it. Importing this imports nothing."""
+"""Shards to batches: one file is one kind of batch, or one part of the way to it."""

@@ -28,7 +28,7 @@ class Clip(NamedTuple):
 
 
 class ClipFormat:
-    """mp4 and json to `{"video", "clip_id", "caption", "fps"}`; the video stays uint8 until it is on its device."""
+    """mp4 and json to `{"video", "clip_id", "caption", "fps"}`; video is uint8 until it is on its device."""
 
     def __init__(self, crop: int | None, seed: int) -> None:
         self.crop = crop
@@ -48,7 +48,9 @@ class ClipFormat:
             raise UserError(
                 f"data.crop is {self.crop} px; clips of the bucket '{facts['bucket']}' are smaller."
             )
-        return Clip(decode_clip(raw["mp4"], bucket, clip_id), clip_id, facts.get("caption") or "", float(facts["fps"]))
+        return Clip(
+            decode_clip(raw["mp4"], bucket, clip_id), clip_id, facts.get("caption") or "", float(facts["fps"])
+        )
 
     def collate(self, items: list[Clip], numbers: Batch, epoch: int | None) -> dict[str, Any]:
         """Stack clips of one bucket, each cropped at a place that its number and the epoch decide."""

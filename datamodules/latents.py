@@ -1,4 +1,4 @@
-"""LatentData: cached TAE latents and text embeddings as batches, the normal path of text-to-video training."""
+"""LatentData: cached TAE latents and text embeddings as batches: the normal path of text-to-video."""
 
 import io
 import json
@@ -71,13 +71,13 @@ class LatentFormat:
 
 
 class LatentData(ShardData):
-    """Batches of one bucket each: "latent" float32 "b t c h w", normalised; "text" with "embedding" "b l d" and
-    "mask" "b l"; "clip_id", "caption", "fps".
+    """Batches of one bucket each: "latent" float32 "b t c h w", normalised; "text" with "embedding" "b l d"
+    and "mask" "b l"; "clip_id", "caption", "fps".
 
     Args:
         latents: Folder with train/ and val/, made by `python -m inference.run encode`.
         batch_size: Clips in a batch of each process; or a number for each bucket, as {64x64x16: 64}.
-        max_tokens: Pad each text to so many tokens, and cut longer ones; without it, to the longest of the batch.
+        max_tokens: Pad or cut each text to so many tokens; without it, pad to the longest of the batch.
         memory: Keep all latents and texts in memory. Otherwise shards are streamed.
         seed: Of the order.
         stream: How shards are streamed.
@@ -131,7 +131,7 @@ class LatentData(ShardData):
 
 
 def pad_text(texts: list[np.ndarray], max_tokens: int | None) -> tuple[Tensor, Tensor]:
-    """Texts [l d] of any lengths as embedding "b l d" with zeros behind each, and mask "b l", True where valid."""
+    """Texts [l d] of any length as embedding "b l d", zeros behind each, and mask "b l", True where valid."""
     length = max_tokens or max(1, *(len(text) for text in texts))
     embedding = torch.zeros(len(texts), length, texts[0].shape[1])
     mask = torch.zeros(len(texts), length, dtype=torch.bool)

@@ -23,7 +23,7 @@ class Format(Protocol):
         ...
 
     def collate(self, items: list[Any], numbers: Batch, epoch: int | None) -> dict[str, Any]:
-        """A batch of items; `numbers` and `epoch` key its augmentation, and there is none where epoch is None."""
+        """A batch of items; `numbers` and `epoch` key its augmentation, which an epoch of None forbids."""
         ...
 
 
@@ -52,7 +52,7 @@ Source = Callable[[Sequence[Batch], int | None], Iterator[Any]]
 class BatchLoader:
     """Iterates one epoch at a time. Its state counts the batches handed out, not those prefetched."""
 
-    def __init__(self, shards: ShardSet, order: Order, source: Source, share: Share = Share()) -> None:  # noqa: B008
+    def __init__(self, shards: ShardSet, order: Order, source: Source, share: Share) -> None:
         self.waited = 0.0  # seconds that the caller spent waiting here
         self._shards = shards
         self._order = order
@@ -107,8 +107,8 @@ class BatchLoader:
         for key, name in (("data", "the data's fingerprint"), ("ranks", "the number of data ranks")):
             if state[key] != now[key]:
                 raise UserError(
-                    f"This checkpoint is in the middle of an epoch of other batches: {name} was {state[key]}, "
-                    f"now {now[key]}. Restore it, or begin anew (--restart true)."
+                    f"This checkpoint counts in an epoch of other batches: {name} was {state[key]}, now "
+                    f"{now[key]}. Restore it, or begin anew (--restart true)."
                 )
         self._epoch, self._step = state["epoch"], state["step"]
 
@@ -135,15 +135,18 @@ class StreamSource:
 
     def __call__(self, planned: Sequence[Batch], epoch: int | None) -> Iterator[Any]:
         dataset = PlannedBatches(self._shards, self._format, planned, epoch)
-        return iter(
-            DataLoader(
-                dataset, batch_size=None, num_workers=self._num_workers, pin_memory=torch.cuda.is_available()
-            )
+        loader = DataLoader(
+            dataset,
+            batch_size=None,
+            num_workers=self._num_workers,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # its workers' seed would else be drawn from the training's numbers
         )
+        return iter(loader)
 
 
 class PlannedBatches(IterableDataset):
-    """The planned batches of an epoch. Worker w of n makes every n-th, so that their order is that of the plan."""
+    """The planned batches of an epoch. Worker w of n makes every n-th, which keeps the order of the plan."""
 
     def __init__(self, shards: ShardSet, form: Format, planned: Sequence[Batch], epoch: int | None) -> None:
         self._shards = shards

@@ -42,7 +42,7 @@ class ShardData(LightningDataModule):
 
     def open(self, split: str) -> ShardSet:
         """The shards of "train" or "val"."""
-        return open_shards(Path(self._kind.folder) / split, self._kind.made_by)
+        return open_shards(Path(self._kind.folder) / split, self._kind.made_by, may_be_empty=split == "val")
 
     def fingerprint(self) -> str:
         """Of all that training and validation see."""
@@ -60,15 +60,17 @@ class ShardData(LightningDataModule):
         return self._loader("train", self._order)
 
     @override
-    def val_dataloader(self) -> BatchLoader:
+    def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
+        if not self._sources["val"][0].samples:
+            return []  # a set of one source has nothing to hold out
         return self._loader("val", replace(self._order, shuffle=False))
 
     @override
-    def test_dataloader(self) -> BatchLoader:
+    def test_dataloader(self) -> BatchLoader | list[BatchLoader]:
         return self.val_dataloader()
 
     @override
-    def predict_dataloader(self) -> BatchLoader:
+    def predict_dataloader(self) -> BatchLoader | list[BatchLoader]:
         return self.val_dataloader()
 
     def _loader(self, split: str, order: Order) -> BatchLoader:

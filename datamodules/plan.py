@@ -1,12 +1,12 @@
 """The order of an epoch, known before anything is read: which samples make up which batch of which rank.
 
-An epoch is a list of batches of one bucket each. It depends on the index, the seed and the epoch alone, so that
-the whole state of a run's data is two numbers, (epoch, batches handed out), however it is prefetched. Every sample
-comes once an epoch.
+An epoch is a list of batches of one bucket each, and every sample comes once in it. It depends on the index,
+the seed and the epoch alone, so the whole state of a run's data is two numbers, (epoch, batches handed out),
+however far ahead it is read.
 
-Streams read tar files from front to back. `lanes` keeps that cheap: a lane owns every `lanes`-th shard, shuffles
-within `window` shards, and its batches take turns with those of the others, so that a rank and worker whose number
-divides `lanes` reads the shards of its own lanes only. What the shorter lanes cannot match is dealt out at the end.
+Streams read tar files from front to back. `lanes` keeps that cheap: a lane owns every `lanes`-th shard,
+shuffles within `window` shards, and takes turns with the others, batch by batch. With `lanes` a multiple of
+ranks x workers, each of them reads shards of its own lanes. What shorter lanes cannot match comes last.
 """
 
 from collections.abc import Iterator, Sequence
@@ -73,7 +73,7 @@ def steps_in(batches: int, ranks: int) -> int:
 
 
 def rank_batches(batches: Sequence[Batch], rank: int, ranks: int) -> Iterator[Batch]:
-    """The batches of one rank: every `ranks`-th. All ranks get equally many: a last round that is short is split."""
+    """The batches of one rank: every `ranks`-th. All get equally many: a short last round is split."""
     whole = len(batches) // ranks * ranks
     yield from batches[rank:whole:ranks]
     if whole < len(batches):
@@ -90,7 +90,7 @@ def _mixed(shards: list[np.ndarray], order: Order, rng: np.random.Generator) -> 
 
 
 def _dealt(lanes: list[np.ndarray], size: int) -> list[Batch]:
-    """Batches of the lanes in turn while all can fill one; then what is left of them, the last batch maybe short."""
+    """Batches of the lanes in turn while all can fill one; then what is left, the last batch maybe short."""
     rounds = min(map(len, lanes)) // size
     batches = [lane[i * size : (i + 1) * size] for i in range(rounds) for lane in lanes]
     rest = np.concatenate([lane[rounds * size :] for lane in lanes])
@@ -107,7 +107,7 @@ def _merged(by_bucket: list[list[Batch]], shuffle: bool, rng: np.random.Generato
 
 
 def _split(batches: list[Batch], pieces: int) -> list[Batch]:
-    """Cut the largest batches in halves until each rank has one; single samples are repeated if they must be."""
+    """Cut the largest batches in halves until each rank has one; single samples are repeated if need be."""
     while len(batches) < pieces:
         largest = max(range(len(batches)), key=lambda i: len(batches[i]))
         batch = batches[largest]

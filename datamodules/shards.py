@@ -39,7 +39,7 @@ class Bucket(NamedTuple):
 
 
 class ShardSet(NamedTuple):
-    """The shards of one split in the order of its index, which also numbers the samples: 0 to `samples` - 1."""
+    """The shards of one split in the order of its index, which numbers the samples: 0 to `samples` - 1."""
 
     folder: Path
     shards: tuple[Shard, ...]
@@ -66,13 +66,13 @@ class ShardSet(NamedTuple):
         return [np.arange(end - shard.samples, end) for shard, end in zip(self.shards, ends, strict=True)]
 
 
-def open_shards(folder: Path | str, made_by: str) -> ShardSet:
-    """Open `folder`/index.json and check each shard's presence and size. `made_by` is the command that makes one."""
+def open_shards(folder: Path | str, made_by: str, *, may_be_empty: bool = False) -> ShardSet:
+    """Open `folder`/index.json and check that each shard is there in full; `made_by` is what makes them."""
     folder = Path(folder)
     index = _read_index(folder, made_by)
     shards = tuple(_check_shard(folder, row, made_by) for row in index["shards"])
     shards = tuple(shard for shard in shards if shard.samples > 0)
-    if not shards:
+    if not shards and not may_be_empty:
         raise UserError(
             f"'{folder}' holds no sample: its index lists {len(index['shards'])} shards, all empty. "
             f"Loosen the thresholds or add videos, then: {made_by}"
@@ -115,13 +115,13 @@ def _read_index(folder: Path, made_by: str) -> dict[str, Any]:
         raise UserError(f"'{folder}' has no {INDEX}, which is written last.{hint} Finish it with: {made_by}")
     try:
         index = json.loads(file.read_text(encoding="utf-8"))
-        index["shards"], index["fingerprint"]
+        known = index["shards"], index["fingerprint"], index["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"'{file}' is no index of shards ({error!r}). Make it anew with: {made_by}"
         ) from error
-    if index.get("format") != FORMAT:
-        raise UserError(f"'{file}' has format {index.get('format')}; this version reads format {FORMAT}.")
+    if known[-1] != FORMAT:
+        raise UserError(f"'{file}' has format {known[-1]}; this version reads format {FORMAT}.")
     return index
 
 

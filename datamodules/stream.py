@@ -13,8 +13,10 @@ Raw = dict[str, Any]  # a sample as it stands in the tar: extension -> bytes
 
 
 def stream_batches(shards: ShardSet, batches: Sequence[Batch]) -> Iterator[list[Raw]]:
-    """The raw samples of each batch. A shard is opened when it is first needed and closed after its last sample;
-    what is read before its turn waits in memory, so that memory is bounded by the plan's lanes and window."""
+    """The raw samples of each batch. A shard is open from its first to its last sample that is needed.
+
+    What is read before its turn waits in memory: at most the shards of the plan's lanes x window.
+    """
     ends = np.cumsum([shard.samples for shard in shards.shards])
     starts = ends - [shard.samples for shard in shards.shards]
     wanted = _wanted(batches, ends, starts)

@@ -1,1 +1,1 @@
-"""Training: one file is one stage of the paper, under one command, `lightning`. Importing this package imports nothing."""
+"""Training: one file is one stage of the paper, all under one command, `lightning`."""

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent, read without running pickled code, and compared before they are loaded."""
+"""Checkpoints that are whole or absent, read without running pickled code, compared where they do not fit."""
 
 import errno
 import os
@@ -62,7 +62,7 @@ def check_fits(path: Path, state: dict[str, Any], needed: dict[str, Any]) -> Non
         more = f"\n  and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise UserError(
             f"The checkpoint '{path}' is not of this model:\n  " + "\n  ".join(faults[:5]) + f"{more}\n"
-            "Take the config that it was trained with (config.yaml in its run's folder), or another checkpoint."
+            "Take the config that it was trained with (its run's config.yaml), or another checkpoint."
         )
 
 

@@ -1,6 +1,6 @@
-"""`lightning fit|validate|test|predict -c configs/<stage>.yaml`: the one command that trains and checks every stage.
+"""`lightning fit|validate|test|predict -c configs/<stage>.yaml`: one command trains and checks all stages.
 
-This file answers what needs no torch, so that help comes at once; `lightning_modules.stage_cli` does the rest.
+This file answers what needs no torch, so that help comes at once; stage_cli.py does the rest.
 """
 
 import difflib
@@ -53,10 +53,10 @@ usage: lightning {name} -c CONFIG [-c MORE] [--key.of.config VALUE ...]
 
 what a config holds (each key is also an option, as --trainer.max_steps 100):
   model      class_path and init_args of a stage, such as lightning_modules.tae.TAEModule
-  data       class_path and init_args: datamodules.clips.ClipData (mp4) or datamodules.latents.LatentData (cached)
-  trainer    Lightning's Trainer: max_steps, max_time, val_check_interval (in steps), accelerator, devices, ...
+  data       class_path and init_args: datamodules.clips.ClipData or datamodules.latents.LatentData
+  trainer    Lightning's Trainer: max_steps, max_time, val_check_interval (steps), accelerator, ...
   checkpoint every (steps), keep (how many)
-  samples    every (validations), count, prompts, fps
+  samples    every (validations), count, prompts, seed
   mlflow     experiment, tracking_uri, enabled
 A value may be a path to another YAML (data: data/clips.yaml), read relative to the file that names it.
 

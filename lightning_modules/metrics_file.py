@@ -17,7 +17,7 @@ FIXED = ["step", "seconds"]  # seconds since 1970
 
 
 class MetricsFile(Logger):
-    """Columns step, seconds and one for each metric; a row has what was logged together, other cells are empty."""
+    """Columns step, seconds and one a metric; a row has what was logged together, other cells are empty."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

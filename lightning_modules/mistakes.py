@@ -1,4 +1,4 @@
-"""What is wrong with a config, in one message: the key that does not exist, where it stands and what was meant."""
+"""What is wrong with a config, in one message: the key that does not exist, its place and what was meant."""
 
 import dataclasses
 import difflib
@@ -39,6 +39,11 @@ def merged_config(args: list[str]) -> tuple[dict[str, Any], dict[Path_, str]]:
     return tree, sources
 
 
+def source_of(path: Path_, sources: dict[Path_, str]) -> str:
+    """The file or option that gave a key, or the part of the tree that it is in."""
+    return next((sources[path[:end]] for end in range(len(path), 0, -1) if path[:end] in sources), "config")
+
+
 def unknown_keys(tree: dict[str, Any], dests: Iterable[str]) -> Iterator[Mistake]:
     """Every key of `tree` that neither the parser (its `dests`, as "trainer.max_steps") nor a class takes."""
     dests = list(dests)
@@ -57,7 +62,7 @@ def describe(mistake: Mistake, source: str, dests: Iterable[str]) -> str:
     """One sentence that names the offending key, its source and its nearest match."""
     key, place = mistake.path[-1], ".".join(mistake.path[:-1])
     where = f"'{place}'" if place else "the top level"
-    near = difflib.get_close_matches(key, mistake.valid, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(key, mistake.valid, n=1, cutoff=0.5)
     elsewhere = [dest for dest in dests if dest.split(".")[-1] == key]
     if near:
         hint = f" Did you mean '{near[0]}'?"
@@ -76,7 +81,7 @@ def explain(message: str, args: list[str], dests: Iterable[str]) -> str:
         return _no_file(Path(missing[1]))
     tree, sources = merged_config(args)
     for mistake in unknown_keys(tree, dests):
-        return describe(mistake, sources.get(mistake.path, "config"), dests)
+        return describe(mistake, source_of(mistake.path, sources), dests)
     if found := re.search(r"Problem with given class_path '([^']+)':\s*(.+)", message):
         return f"class_path '{found[1]}': {found[2].strip()}.{_near_class(found[1])}"
     if found := re.search(r'Parser key "([^"]+)":\s*Expected a (.+?)\.? Got value: (.*)', message):
@@ -109,9 +114,11 @@ def _unknown_in_class(value: dict[str, Any], path: Path_) -> Iterator[Mistake]:
     parameters = _parameters(_find_class(str(value["class_path"])))
     if parameters is None:
         return
-    for key in value:  # the short form --model.width 8 leaves out init_args
+    for key in value:
         if key not in CLASS_KEYS and key not in parameters:
             yield Mistake((*path, key), (*CLASS_KEYS, *parameters))
+    short = {key: inner for key, inner in value.items() if key in parameters}  # --model.width 8
+    yield from _unknown_in_parameters(short, path, parameters)
     inner = value.get("init_args")
     if isinstance(inner, dict):
         yield from _unknown_in_parameters(inner, (*path, "init_args"), parameters)

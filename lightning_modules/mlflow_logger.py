@@ -39,7 +39,7 @@ class Tracking:
 
 
 class RunLogger(MLFlowLogger):
-    """Records the resolved config, git's state, the data's fingerprint and versions once; never a checkpoint."""
+    """Records the resolved config, git's state, the data's fingerprint and versions; never a checkpoint."""
 
     def __init__(self, tracking: Tracking, stage: str, folder: RunFolder, config: str) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -64,8 +64,10 @@ class RunLogger(MLFlowLogger):
             return super().experiment
         self._recorded = True
         self._run_id = self._earlier_run()
+        if self._run_id is None:
+            self._make_experiment()
         client = super().experiment
-        run = self._run_id
+        run = str(self._run_id)
         self._folder.add_facts(mlflow={"uri": self._tracking_uri, "run": run})
         client.update_run(run, status="RUNNING")
         self._record(client, run)
@@ -86,6 +88,14 @@ class RunLogger(MLFlowLogger):
     @rank_zero_only
     def finalize(self, status: str = "success") -> None:
         super().finalize("KILLED" if self.killed else status)
+
+    def _make_experiment(self) -> None:
+        """Lightning would make it with a warning, and stumble over one in the bin."""
+        found = self._mlflow_client.get_experiment_by_name(self._experiment_name)
+        if found is None:
+            self._mlflow_client.create_experiment(self._experiment_name, self._artifact_location)
+        elif found.lifecycle_stage == "deleted":
+            self._mlflow_client.restore_experiment(found.experiment_id)
 
     def _earlier_run(self) -> str | None:
         """The run that this folder was recorded in, if the store still has it."""

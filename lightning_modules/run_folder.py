@@ -1,4 +1,4 @@
-"""A run's folder: what was asked, the checkpoints, and whether the same command goes on, is done or must not mix.
+"""A run's folder: what was asked, the checkpoints, and whether the same command goes on, ends or would mix.
 
 runs/demo/tae/
 |-- config.yaml       the resolved config of the run
@@ -51,7 +51,7 @@ class RunFolder:
         return self.checkpoints / f"step-{step:07d}.ckpt"
 
     def whole_checkpoints(self) -> list[Path]:
-        """Checkpoints that can be read, the newest last. A cut one lacks the zip's directory, which comes last."""
+        """Checkpoints that can be read, the newest last. A cut one lacks its end, the zip's directory."""
         found = {int(name[1]): file for file in self._files() if (name := CHECKPOINT.fullmatch(file.name))}
         return [found[step] for step in sorted(found) if zipfile.is_zipfile(found[step])]
 
@@ -68,7 +68,7 @@ class RunFolder:
                 file.unlink(missing_ok=True)
 
     def set_aside(self) -> Path | None:
-        """Move the whole folder to the first free `<name>.old-N`, so that a run can begin anew without loss."""
+        """Move the whole folder to the first free `<name>.old-N`; a run then begins anew without loss."""
         if not self.path.exists():
             return None
         number = 1
@@ -101,8 +101,8 @@ class RunFolder:
         if differences:
             raise UserError(
                 f"'{self.path}' holds a run that was made otherwise:\n  " + "\n  ".join(differences) + "\n"
-                "Give this run another folder (--run_dir DIR), begin it anew (--restart true moves the old one "
-                "aside), or take the old settings back. Limits such as trainer.max_steps may be raised."
+                "Give this run another folder (--run_dir DIR), begin it anew (--restart true moves the old "
+                "one aside), or take the old settings back. Limits such as trainer.max_steps may be raised."
             )
 
     def finished(self, config: str) -> int | None:

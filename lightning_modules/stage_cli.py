@@ -1,4 +1,4 @@
-"""StageCLI: LightningCLI over all stages, with a folder for each run, and runs that go on where they stopped."""
+"""StageCLI: LightningCLI over all stages, with a folder for each run, which goes on where it stopped."""
 
 import logging
 import signal
@@ -42,11 +42,7 @@ TRAINER_DEFAULTS = {
 
 
 class ConfigError(Exception):
-    """What the parser says; `run_stage` turns it into one message for the user."""
-
-    def __init__(self, message: str, parser: LightningArgumentParser) -> None:
-        super().__init__(message)
-        self.parser = parser
+    """What the parser says, before it is one message for the user."""
 
 
 class StageParser(LightningArgumentParser):
@@ -54,7 +50,7 @@ class StageParser(LightningArgumentParser):
 
     @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise ConfigError(message, self) from ex
+        raise ConfigError(message) from ex
 
 
 class StageCLI(LightningCLI):
@@ -80,9 +76,12 @@ class StageCLI(LightningCLI):
         known = self._parser(name)
         dests = [action.dest for action in known._actions]
         tree, sources = merged_config(rest)
-        for mistake in unknown_keys({key: None for key in tree}, dests):  # jsonargparse lets empty ones pass
+        for mistake in unknown_keys(dict.fromkeys(tree), dests):  # jsonargparse lets empty ones pass
             raise UserError(describe(mistake, sources[mistake.path], dests))
-        self.config = parser.parse_args(args)
+        try:
+            self.config = parser.parse_args(args)
+        except ConfigError as error:
+            raise UserError(explain(str(error), rest, dests)) from None
 
     @override
     def _parse_ckpt_path(self) -> None:
@@ -102,7 +101,8 @@ class StageCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         asked = self._get(self.config_init, "trainer")
         loggers = self._loggers(asked["logger"]) if self.subcommand == "fit" else []
-        ours = [GracefulStop(), NonFinite(), Throughput(), TrainingProgress(), ExportModel()]
+        self._exporter = ExportModel()
+        ours = [GracefulStop(), NonFinite(), Throughput(), TrainingProgress(), self._exporter]
         if loggers:
             ours.append(LearningRateMonitor(logging_interval="step"))
         theirs = asked["callbacks"] or []
@@ -125,8 +125,8 @@ class StageCLI(LightningCLI):
         return self._parser(name).dump(self.config[name], skip_none=False)
 
     def fit(self, **kwargs: Any) -> None:
-        """Train from the newest checkpoint of the run's folder, or from the beginning, until the limits are met."""
-        if self.trainer.fast_dev_run:
+        """Train until the limits are met, from the newest checkpoint of the run's folder if there is one."""
+        if self._get(self.config, "trainer")["fast_dev_run"]:
             self._guarded(self.trainer.fit, kwargs)
             return
         folder, config = self.folder, self.config_text
@@ -134,9 +134,14 @@ class StageCLI(LightningCLI):
             return
         kwargs["ckpt_path"] = self._checkpoint(kwargs.get("ckpt_path"))
         self._guarded(self.trainer.fit, kwargs)
+        if self._exporter.needs_validation(self.trainer, self.model):
+            last = {"model": self.model, "datamodule": self.datamodule, "verbose": False}
+            results = self._guarded(self.trainer.validate, last)
+            say("  ".join(f"{name} {value:.4g}" for result in results for name, value in result.items()))
+        self._exporter.finish(self.trainer, self.model)
         if rank_zero_only.rank == 0:
             folder.finish(config, self.trainer.global_step)
-            say(f"Finished after step {self.trainer.global_step}: {folder.model}")
+            say(f"Finished after step {self.trainer.global_step}: {folder.path}")
 
     def validate(self, **kwargs: Any) -> None:
         """Measure the newest checkpoint on the validation set."""
@@ -163,10 +168,8 @@ class StageCLI(LightningCLI):
         folder.check_same(config, data)
         step = folder.finished(config)
         if step is not None:
-            say(
-                f"'{folder.path}' is finished: step {step}, model in {folder.model}. Raise trainer.max_steps or"
-            )
-            say("trainer.max_time to go on, or give --restart true to begin anew.")
+            say(f"'{folder.path}' is finished (step {step}). To go on, raise trainer.max_steps or")
+            say("trainer.max_time; to begin anew, give --restart true.")
             return False
         folder.clean()
         folder.reopen()
@@ -230,7 +233,7 @@ class StageCLI(LightningCLI):
         raise KeyboardInterrupt
 
     def _loggers(self, asked: Any) -> list[Any]:
-        """metrics.csv and MLflow, beside the loggers that the config names; none for `trainer.logger: false`."""
+        """metrics.csv, MLflow and the loggers that the config names; none for `trainer.logger: false`."""
         if asked is False:
             return []
         tracking = self._get(self.config_init, "mlflow")
@@ -241,26 +244,23 @@ class StageCLI(LightningCLI):
         return [*ours, *(_listed(asked) if asked is not True else [])]
 
 
-def run_stage(args: list[str]) -> None:
-    """Parse `args` and run the subcommand; what the parser refuses becomes one message."""
-    for name in ("lightning.pytorch", "lightning.fabric"):  # devices, tips: nothing the user asked for
+def run_stage(args: list[str]) -> StageCLI:
+    """Parse `args`, run the subcommand, and give back the CLI with its model and data."""
+    for name in ("lightning.pytorch", "lightning.fabric", "mlflow", "alembic"):  # devices, tips, tables
         logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
-    try:
-        StageCLI(
-            LightningModule,
-            LightningDataModule,
-            save_config_callback=None,
-            trainer_defaults=TRAINER_DEFAULTS,
-            seed_everything_default=0,
-            parser_class=StageParser,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            args=args,
-        )
-    except ConfigError as error:
-        dests = [action.dest for action in error.parser._actions]
-        raise UserError(explain(str(error), args[1:], dests)) from None
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"jsonargparse|lightning")
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec", category=FutureWarning)
+    return StageCLI(
+        LightningModule,
+        LightningDataModule,
+        save_config_callback=None,
+        trainer_defaults=TRAINER_DEFAULTS,
+        seed_everything_default=0,
+        parser_class=StageParser,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        args=args,
+    )
 
 
 @rank_zero_only

@@ -1,4 +1,4 @@
-"""RunCheckpoint: the state of a run every N steps and at its end, such that what follows is the same after a kill."""
+"""RunCheckpoint: the state of a run every N steps and at its end, so that a kill changes nothing."""
 
 import random
 import shutil
@@ -11,8 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
-from lightning_modules.callbacks.non_finite import NonFiniteLoss
-from lightning_modules.callbacks.stop import Stopped
+from lightning_modules.callbacks.non_finite import NonFiniteLossError
 from lightning_modules.run_folder import RunFolder
 
 
@@ -40,7 +39,8 @@ class RunCheckpoint(Checkpoint):
         """Write the checkpoint of this step (once) and drop those beyond `keep`."""
         folder = RunFolder(trainer.default_root_dir)
         path = folder.checkpoint(trainer.global_step)
-        if self._saved_step == trainer.global_step and path.is_file():
+        rehearsal = trainer.fast_dev_run  # pyright: ignore[reportAttributeAccessIssue]
+        if rehearsal or (self._saved_step == trainer.global_step and path.is_file()):
             return path
         self._saved_step = trainer.global_step
         trainer.save_checkpoint(path)
@@ -77,13 +77,14 @@ class RunCheckpoint(Checkpoint):
 
     @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save what was learnt, unless the exception came amid a step or the weights themselves are in doubt."""
-        if isinstance(exception, (NonFiniteLoss, Stopped, OSError)) or not trainer.training:
+        """Save what was learnt, unless the exception came amid a step or the weights are in doubt."""
+        if isinstance(exception, (NonFiniteLossError, OSError)) or not trainer.training:
             return
         if self._between_steps and trainer.global_step > self._saved_step:
-            progress = trainer.fit_loop.epoch_loop.batch_progress.current
-            if progress.ready > progress.processed and hasattr(trainer.train_dataloader, "put_back"):
-                trainer.train_dataloader.put_back()
+            progress: Any = trainer.fit_loop.epoch_loop.batch_progress.current
+            loader: Any = trainer.train_dataloader
+            if progress.ready > progress.processed and hasattr(loader, "put_back"):
+                loader.put_back()
             self.save(trainer)
 
     @override
@@ -97,10 +98,10 @@ class RunCheckpoint(Checkpoint):
 
 def _random_state() -> dict[str, Any]:
     """The generators of python, numpy and torch, as types that load with weights_only=True."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()
+    kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     state = {
         "python": random.getstate(),
-        "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss),
+        "numpy": (kind, torch.from_numpy(np.asarray(keys, np.int64)), position, has_gauss, gauss),
         "torch": torch.get_rng_state(),
     }
     if torch.cuda.is_available():

@@ -1,31 +1,63 @@
-"""ExportModel: the model folder that inference opens, beside every checkpoint and, at the end, as `<run>/model`."""
+"""ExportModel: the model folder that inference opens, beside each checkpoint and at the end."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import nn
 from typing_extensions import override
 
 from lightning_modules.run_folder import RunFolder
 
 
+@runtime_checkable
+class Exportable(Protocol):
+    """A stage whose model inference can open."""
+
+    def exported_model(self) -> nn.Module:
+        """The weights to export: the moving average where there is one."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """What inference must know of them."""
+        ...
+
+
 class ExportModel(Callback):
-    """Calls `exported_model()` and `facts()` of the stage; a stage without them exports nothing."""
+    """Exports a stage that is `Exportable`; one that is not exports nothing.
+
+    Facts may be measured in validation, so the end of a run asks `needs_validation` before it calls `finish`.
+    """
+
+    def __init__(self) -> None:
+        self._validated_step: int | None = None  # in this process
+
+    @override
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self._validated_step = trainer.global_step
 
     @override
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._export(trainer, pl_module, RunFolder(trainer.default_root_dir).checkpoint(trainer.global_step))
+        beside = RunFolder(trainer.default_root_dir).checkpoint(trainer.global_step).with_suffix("")
+        self._export(trainer, pl_module, beside)
 
-    @override
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def needs_validation(self, trainer: Trainer, pl_module: LightningModule) -> bool:
+        """Whether the weights have moved since they were last validated."""
+        possible = trainer.limit_val_batches != 0 and is_overridden("validation_step", pl_module)
+        return possible and self._validated_step != trainer.global_step
+
+    def finish(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the finished run's model folder."""
         self._export(trainer, pl_module, RunFolder(trainer.default_root_dir).model)
 
     @staticmethod
     def _export(trainer: Trainer, pl_module: LightningModule, target: Path) -> None:
-        if not trainer.is_global_zero or not hasattr(pl_module, "exported_model"):
+        if not trainer.is_global_zero or not isinstance(pl_module, Exportable):
             return
         from inference.weights import save_model
 
-        save_model(target.with_suffix(""), pl_module.exported_model(), pl_module.facts())
+        save_model(target, pl_module.exported_model(), pl_module.facts())

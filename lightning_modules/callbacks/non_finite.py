@@ -13,7 +13,7 @@ from lightning_modules.run_folder import RunFolder
 SHOWN = 8  # clips named in the message
 
 
-class NonFiniteLoss(UserError):
+class NonFiniteLossError(UserError):
     """The loss of a batch is NaN or infinite."""
 
 
@@ -37,7 +37,7 @@ class NonFinite(Callback):
         more = f" and {len(self._clips) - SHOWN} more" if len(self._clips) > SHOWN else ""
         newest = RunFolder(trainer.default_root_dir).newest()
         goes_on = f"the same command goes on from {newest}" if newest else "nothing was saved yet"
-        raise NonFiniteLoss(
-            f"The loss is {loss.item()} in step {trainer.global_step + 1}. Clips of the batch: {named}{more}. "
+        raise NonFiniteLossError(
+            f"The loss is {loss.item()} in step {trainer.global_step + 1}. Clips: {named}{more}. "
             f"Lower the learning rate, set trainer.gradient_clip_val, or look at these clips; {goes_on}."
         )

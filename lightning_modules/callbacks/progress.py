@@ -1,4 +1,4 @@
-"""TrainingProgress: step, losses, speed and the time left of the whole fit; a bar on a terminal, lines in a log."""
+"""TrainingProgress: step, losses, speed, time left of the whole fit; a bar on a terminal, lines in a log."""
 
 import sys
 import time
@@ -36,7 +36,10 @@ class TrainingProgress(ProgressBar):
 
     @override
     def print(self, *args: Any, **kwargs: Any) -> None:
-        (self._bar.console.print if self._bar is not None else print)(*args, **kwargs)
+        if self._bar is not None:
+            self._bar.console.print(*args)
+        else:
+            print(*args, file=sys.stderr, flush=True)
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -117,7 +120,8 @@ class TrainingProgress(ProgressBar):
         if steps and steps != float("inf"):
             left = (steps - trainer.global_step) * self._seconds if self._seconds else None
             ends.append((trainer.global_step / steps, left))
-        for timer in (callback for callback in trainer.callbacks if isinstance(callback, Timer)):
+        callbacks: list[Any] = trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
+        for timer in (callback for callback in callbacks if isinstance(callback, Timer)):
             remaining, elapsed = timer.time_remaining(), timer.time_elapsed()
             if remaining is not None:
                 ends.append((elapsed / (elapsed + remaining), max(0.0, remaining)))

@@ -1,7 +1,7 @@
 """SampleVideos: what a stage can do by now, as mp4 files in the run's folder and in MLflow."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -10,15 +10,33 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
 
+from lightning_modules.callbacks.export import Exportable
 from lightning_modules.mlflow_logger import RunLogger
 from lightning_modules.run_folder import RunFolder
 
 DEFAULT_FPS = 8.0  # where the stage's facts name no rate
 
 
+@runtime_checkable
+class Reconstructs(Protocol):
+    """A stage that encodes and decodes clips."""
+
+    def reconstruct(self, batch: dict[str, Any]) -> Tensor:
+        """The batch's videos "b t 3 h w" in [-1, 1], once through the model."""
+        ...
+
+
+@runtime_checkable
+class Generates(Protocol):
+    """A stage that makes clips from prompts."""
+
+    def sample(self, prompts: list[str], seed: int) -> Tensor:
+        """Videos "b t 3 h w" in [-1, 1]."""
+        ...
+
+
 class SampleVideos(Callback):
-    """After every `every`-th validation: a stage with `reconstruct(batch)` shows clips beside their
-    reconstructions, one with `sample(prompts, seed)` shows videos of fixed prompts.
+    """After every `every`-th validation of a fit: clips and their reconstructions, or videos of prompts.
 
     Args:
         every: Validations between two rounds of samples; 0 writes none.
@@ -56,7 +74,8 @@ class SampleVideos(Callback):
     @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         batch, self._batch = self._batch, None
-        if trainer.state.fn != "fit" or trainer.sanity_checking or self.every == 0:
+        rehearsal = trainer.sanity_checking or trainer.fast_dev_run  # pyright: ignore[reportAttributeAccessIssue]
+        if trainer.global_step == 0 or rehearsal or self.every == 0:
             return
         self._validations += 1
         if self._validations % self.every == 0 and batch is not None and trainer.is_global_zero:
@@ -72,15 +91,15 @@ class SampleVideos(Callback):
         self._validations = state_dict["validations"]
 
     def _videos(self, pl_module: LightningModule, batch: dict[str, Any]) -> list[tuple[str, Tensor]]:
-        """Names and videos "t 3 h w" in [-1, 1]. The training's random numbers go on as if there were no samples."""
+        """Names and videos "t 3 h w" in [-1, 1]. Training's random numbers go on as without samples."""
         with torch.no_grad(), torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            if hasattr(pl_module, "reconstruct"):
+            if isinstance(pl_module, Reconstructs):
                 original = batch["video"][: self.count]
                 again = pl_module.reconstruct({**batch, "video": original})
                 pairs = rearrange(torch.stack([original, again]), "side b t c h w -> b t c h (side w)")
                 return [(f"reconstruction-{i}", pair) for i, pair in enumerate(pairs)]
-            if hasattr(pl_module, "sample"):
+            if isinstance(pl_module, Generates):
                 prompts = self.prompts or list(batch["caption"][: self.count])
                 videos = pl_module.sample(prompts, self.seed)
                 return [(file_name(prompt), video) for prompt, video in zip(prompts, videos, strict=True)]
@@ -90,7 +109,7 @@ class SampleVideos(Callback):
         from inference.video import write_video
 
         path = RunFolder(trainer.default_root_dir).samples / f"step-{trainer.global_step:07d}-{name}.mp4"
-        facts = pl_module.facts() if hasattr(pl_module, "facts") else {}
+        facts = pl_module.facts() if isinstance(pl_module, Exportable) else {}
         write_video(path, to_pixels(video), float(facts.get("fps") or DEFAULT_FPS))
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger):

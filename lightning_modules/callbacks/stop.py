@@ -7,7 +7,11 @@ from types import FrameType
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from typing_extensions import override
+
+from lightning_modules.callbacks.checkpoint import RunCheckpoint
+from lightning_modules.mlflow_logger import RunLogger
 
 
 class Stopped(BaseException):
@@ -24,6 +28,7 @@ class GracefulStop(Callback):
 
     def __init__(self) -> None:
         self._asked: int | None = None
+        self._saved = False
         self._handlers: dict[int, Any] = {}
         self._last_step = 0
 
@@ -47,18 +52,37 @@ class GracefulStop(Callback):
             asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
         if not asked or amid_step:
             return
-        saver = trainer.checkpoint_callback
-        if saver is not None and hasattr(saver, "save"):
-            saver.save(trainer)
-        raise Stopped(self._asked or signal.SIGTERM, trainer.global_step)
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, RunCheckpoint):
+                callback.save(trainer)
+        self._saved = True
+
+    @override
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._end(trainer)
+
+    @override
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._end(trainer)
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._restore()
+        self._end(trainer)
 
     @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._restore()
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger):
+                logger.killed = isinstance(exception, (Stopped, KeyboardInterrupt, SIGTERMException))
+
+    def _end(self, trainer: Trainer) -> None:
+        """Leave at the first chance after the step was saved and its numbers were logged."""
+        if self._saved:
+            raise Stopped(self._asked or signal.SIGTERM, trainer.global_step)
 
     def _ask(self, signum: int, frame: FrameType | None) -> None:
         if signum == signal.SIGINT and self._asked == signal.SIGINT:

@@ -34,12 +34,12 @@ class Throughput(Callback):
         self._busy += time.perf_counter() - self._began
         self._steps += 1
         self._clips += _clips_in(batch)
-        if trainer.global_step % trainer.log_every_n_steps == 0:
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # pyright: ignore[reportAttributeAccessIssue]
             pl_module.log_dict(self.measured(trainer))
             self._restart(trainer)
 
     def measured(self, trainer: Trainer) -> dict[str, float]:
-        """Clips a second over all data ranks, seconds a batch, and the fraction of both spent waiting for data."""
+        """Clips a second over all data ranks, seconds a batch, and the share of both spent waiting."""
         waited = _waited(trainer) - self._waited
         seconds = max(self._busy + waited, 1e-9)
         ranks = getattr(trainer.strategy, "distributed_sampler_kwargs", {"num_replicas": 1})["num_replicas"]

@@ -16,17 +16,15 @@ from storage import fingerprint, hash_file, write_json
 Files = dict[str, bytes]  # extension -> bytes
 
 
-def write_shard(path: Path, samples: Iterable[tuple[str, Files]]) -> int:
-    """A tar of samples in order; returns how many."""
-    count = 0
+def write_shard(path: Path, samples: Iterable[tuple[str, Files]]) -> None:
+    """A tar of samples in order."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
-        for count, (key, files) in enumerate(samples, start=1):
+        for key, files in samples:
             for extension, data in files.items():
                 info = tarfile.TarInfo(f"{key}.{extension}")
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
-    return count
 
 
 def write_index(folder: Path, buckets: dict[str, str], **extra: Any) -> None:
@@ -66,7 +64,9 @@ def clip_files(folder: Path, number: int, bucket: str, extra_frames: int = 0) ->
     return clip_id, {"mp4": video.read_bytes(), "json": json.dumps(facts).encode()}
 
 
-def write_clips(out: Path, *, train: int = 12, val: int = 4, bucket: str = "16x16x4", per_shard: int = 4) -> Path:
+def write_clips(
+    out: Path, *, train: int = 12, val: int = 4, bucket: str = "16x16x4", per_shard: int = 4
+) -> Path:
     """A set of train/ and val/ shards of real mp4 clips of one bucket."""
     for offset, (split, count) in enumerate((("train", train), ("val", val))):
         samples = [clip_files(out / "mp4", 1000 * offset + n, bucket) for n in range(count)]
@@ -92,6 +92,11 @@ def write_latents(out: Path, *, train: int = 10, val: int = 4, channels: int = 3
             files = {"json": facts, "latent.npy": latent.getvalue(), "text.npz": text.getvalue()}
             samples.append((f"{split}{number:03d}", files))
         write_shard(out / split / "shard-000000.tar", samples)
-        facts = {"tae": "t" * 64, "text": "minilm", "latent_mean": [2.0] * channels, "latent_std": [3.0] * channels}
+        facts = {
+            "tae": "t" * 64,
+            "text": "minilm",
+            "latent_mean": [2.0] * channels,
+            "latent_std": [3.0] * channels,
+        }
         write_index(out / split, {"shard-000000.tar": "32x32x16"}, **facts)
     return out

@@ -1,7 +1,8 @@
 """A stage small enough for the tests of the command: a linear autoencoder of frames that really trains."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningModule
@@ -16,17 +17,29 @@ class Shape:
     """Numbers that a frame is squeezed through."""
 
 
+@dataclass
+class Disturbance:
+    """What happens once in the middle of a run: at `step` (from 0), before its loss, `action` is called."""
+
+    step: int
+    action: Callable[[], None]
+
+
 class StandIn(LightningModule):
     """Reconstructs 16 px frames with noise added, so that the random state matters; keeps what it saw.
 
     Args:
         shape: Of the model.
         lr: Learning rate.
-        broken_at: Step at which the loss becomes NaN.
+        broken_at: Step (from 0) at which the loss becomes NaN.
     """
 
-    def __init__(self, shape: Shape = Shape(), lr: float = 1e-2, broken_at: int | None = None) -> None:  # noqa: B008
+    made: ClassVar[list["StandIn"]] = []  # every one, so that a test finds that of a command
+    disturbance: ClassVar[Disturbance | None] = None
+
+    def __init__(self, shape: Shape | None = None, lr: float = 1e-2, broken_at: int | None = None) -> None:
         super().__init__()
+        shape = shape or Shape()
         self.save_hyperparameters({"width": shape.width, "lr": lr})
         self.squeeze = nn.Linear(16 * 16 * 3, shape.width)
         self.expand = nn.Linear(shape.width, 16 * 16 * 3)
@@ -34,12 +47,16 @@ class StandIn(LightningModule):
         self.broken_at = broken_at
         self.seen: list[tuple[str, ...]] = []
         self.losses: list[float] = []
+        StandIn.made.append(self)
 
     def forward(self, video: Tensor) -> Tensor:
         return self.expand(self.squeeze(video.flatten(2))).view_as(video)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        video = batch["video"]
+        video, disturbance = batch["video"], StandIn.disturbance
+        if disturbance is not None and self.global_step == disturbance.step:
+            StandIn.disturbance = None
+            disturbance.action()
         loss = (self(video + 0.1 * torch.randn_like(video)) - video).square().mean()
         if self.broken_at is not None and self.global_step == self.broken_at:
             loss = loss * float("nan")

@@ -1,0 +1,79 @@
+"""Cached latents arrive normalised, texts padded and masked, and sets of mixed encoders are refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from console import UserError
+from datamodules.latents import LatentData, pad_text
+from storage import write_json
+from tests.datamodules.shard_sets import write_clips, write_latents
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_latents(tmp_path_factory.mktemp("latents"), train=40)
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_latents_are_normalised_by_the_statistics_of_the_index(folder, memory):
+    data = LatentData(str(folder), batch_size=40, memory=memory)
+    data.setup("fit")
+    batch = next(iter(data.train_dataloader()))
+    assert batch["latent"].shape == (40, 2, 3, 4, 4)
+    assert batch["latent"].dtype == torch.float32
+    assert abs(batch["latent"].mean()) < 0.1  # the shards hold N(2, 3)
+    assert abs(batch["latent"].std() - 1) < 0.1
+    assert set(batch["caption"]) == {f"train {number}" for number in range(40)}
+
+
+def test_texts_are_padded_and_their_mask_counts_their_tokens(folder):
+    data = LatentData(str(folder), batch_size=4, memory=True, max_tokens=3)
+    data.setup("fit")
+    for batch in data.train_dataloader():
+        text = batch["text"]
+        assert text["embedding"].shape == (4, 3, 5)
+        lengths = [min(3, 1 + int(clip.removeprefix("train")) % 4) for clip in batch["clip_id"]]
+        assert text["mask"].sum(dim=1).tolist() == lengths
+        assert not text["embedding"][~text["mask"]].any()
+
+
+@pytest.mark.parametrize(("max_tokens", "length"), [(None, 3), (5, 5), (2, 2)])
+def test_padding_keeps_the_valid_tokens_in_place(max_tokens, length):
+    texts = [np.full((n, 2), n, np.float32) for n in (3, 0, 1)]
+    embedding, mask = pad_text(texts, max_tokens)
+    assert embedding.shape == (3, length, 2)
+    assert mask.sum(dim=1).tolist() == [min(3, length), 0, 1]
+    assert embedding[0][mask[0]].unique().tolist() == [3.0]
+
+
+def test_validation_uses_the_statistics_of_training(tmp_path):
+    folder = write_latents(tmp_path)
+    index = json.loads((folder / "val/index.json").read_text())
+    write_json(folder / "val/index.json", {**index, "latent_mean": [0.0] * 3})
+    data = LatentData(str(folder), memory=True)
+    assert data.format("val").mean.ravel().tolist() == [2.0] * 3
+
+
+def test_splits_of_different_encoders_are_refused(tmp_path):
+    folder = write_latents(tmp_path)
+    index = json.loads((folder / "val/index.json").read_text())
+    write_json(folder / "val/index.json", {**index, "tae": "u" * 64})
+    with pytest.raises(UserError, match="encoded by different models"):
+        LatentData(str(folder), memory=True).setup("fit")
+
+
+def test_a_set_of_clips_is_no_set_of_latents(tmp_path):
+    folder = write_clips(tmp_path, train=2, val=1)
+    with pytest.raises(UserError, match=r"holds no latents.*inference\.run encode"):
+        LatentData(str(folder)).setup("fit")
+
+
+def test_statistics_of_another_width_are_refused(folder, tmp_path):
+    other = write_latents(tmp_path)
+    index = json.loads((other / "train/index.json").read_text())
+    write_json(other / "train/index.json", {**index, "latent_mean": [0.0], "latent_std": [1.0]})
+    with pytest.raises(UserError, match="has 3 channels"):
+        LatentData(str(other), memory=True).setup("fit")
