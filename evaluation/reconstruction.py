@@ -80,7 +80,10 @@ def _clips(shards: Path, index: dict[str, Any]) -> Iterator[Frames]:
     for row in index["shards"]:
         shape = bucket_shape(row["bucket"])
         for sample in read_samples(shards / row["file"]):
-            yield decode_clip(sample, shape)
+            try:
+                yield decode_clip(sample, shape)
+            except UserError as error:
+                raise UserError(f"The clip {sample.key} of {shards / row['file']}: {error}") from error
 
 
 def _score(clip: Frames, back: np.ndarray) -> Scored:
