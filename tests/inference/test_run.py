@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -128,10 +127,8 @@ def test_another_text_encoder_than_in_training_is_refused(t2v, model_folders):
 
 @pytest.mark.parametrize("arguments", [[], ["t2v"], ["t2i"], ["encode"]])
 def test_help_answers_at_once_with_an_example(arguments):
-    start = time.monotonic()
     command = [sys.executable, "-X", "importtime", "-m", "inference.run", *arguments, "--help"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert time.monotonic() - start < 5  # a second on an idle machine; what makes it slow is asserted below
     assert "python -m inference.run " + (arguments or ["t2v"])[0] in result.stdout
     assert not {"torch", "numpy", "av", "cv2"} & {
         line.split("|")[-1].strip() for line in result.stderr.splitlines()
