@@ -1,5 +1,6 @@
 """Training the joint image and video transformer by flow matching on cached latents (Sec. 3.1.2, 3.2)."""
 
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
@@ -118,8 +119,8 @@ class T2VModule(L.LightningModule):
         return self.transformer if self.average is None else self.average.module
 
     def facts(self) -> dict[str, Any]:
-        """What inference must know of these weights."""
-        return dict(self._facts)
+        """What inference must know of these weights; its sampling settings are what a product takes by default."""
+        return {**self._facts, "sampling": asdict(self.sampling)}
 
     @cached_property
     def text(self) -> TextEncoder:

