@@ -112,7 +112,7 @@ def open_encoder(source: str, max_tokens: int, device: torch.device) -> TextEnco
         encoder = open_text_encoder(source, max_tokens)
     except FileNotFoundError as error:
         raise UserError(str(error)) from error
-    return encoder.to(device)  # pyright: ignore[reportAttributeAccessIssue]
+    return encoder.to(device)
 
 
 def pick_device(name: str) -> torch.device:

@@ -119,7 +119,7 @@ class T2VModule(L.LightningModule):
         return self.transformer if self.average is None else self.average.module
 
     def facts(self) -> dict[str, Any]:
-        """What inference must know of these weights; its sampling settings are what a product takes by default."""
+        """What inference must know of these weights, with the sampling that products take by default."""
         return {**self._facts, "sampling": asdict(self.sampling)}
 
     @cached_property
