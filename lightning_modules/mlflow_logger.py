@@ -1,5 +1,6 @@
 """RunLogger: one MLflow run for one run folder, however often the fit is stopped and taken up again."""
 
+import logging
 import os
 import subprocess
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ class RunLogger(MLFlowLogger):
             artifact_location=Path("mlruns").resolve().as_uri() if local else None,
             log_model=False,
         )
+        for name in ("mlflow", "alembic"):  # they announce every table of a new store
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._folder = folder
         self._config = config
         self._recorded = False

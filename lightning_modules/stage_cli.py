@@ -246,7 +246,7 @@ class StageCLI(LightningCLI):
 
 def run_stage(args: list[str]) -> StageCLI:
     """Parse `args`, run the subcommand, and give back the CLI with its model and data."""
-    for name in ("lightning.pytorch", "lightning.fabric", "mlflow", "alembic"):  # devices, tips, tables
+    for name in ("lightning.pytorch", "lightning.fabric"):  # devices, seeds, tips
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"jsonargparse|lightning")
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec", category=FutureWarning)
