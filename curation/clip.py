@@ -1,6 +1,8 @@
-"""Clip: the one record that stages pass along. Every column of the clip table, and what a training shard says of a clip.
+"""Clip: the one record that stages pass along. Every column of the clip table, and what a training shard says
+of a clip.
 
-Times are seconds on the clock of the file (its container's start is zero, as players show it); spans are half open.
+Times are seconds on the clock of the file (its container's start is zero, as players show it); spans are half
+open.
 """
 
 import json
@@ -74,6 +76,9 @@ COLUMNS: dict[str, Column] = {
     "jumps": Column(WHOLE, "frame steps that change most of the picture at once"),
     "slideshow": Column(
         REAL, "part of the clip's change that happens in single steps between still frames, 0 to 1"
+    ),
+    "darkest": Column(
+        REAL, "mean luma of the darkest frame over that of the median frame: small where a clip fades"
     ),
     "shots_per_second": Column(
         REAL, "cuts that a content detector without a minimum length sees, per second"

@@ -15,7 +15,8 @@ from curation.graph import Graph
 from curation.lock import locked
 from curation.rules import read_subset
 from curation.select import Verdicts
-from curation.shardset import sets_in, verify as verify_set
+from curation.shardset import sets_in
+from curation.shardset import verify as verify_set
 
 
 def settings(options: Namespace) -> Config:

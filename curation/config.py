@@ -31,7 +31,7 @@ class Config:
     "Folder of videos, searched with all its folders"
     out: str = "data/curated"
     "Folder for the shards, the report and the work of the stages"
-    subset: str = "768px"
+    subset: str = "720px"
     "Rules that decide which clips become shards: a name in configs/curation/subsets, or a path"
     workers: int = 0
     "Processes; 0 for one per core"

@@ -1,8 +1,8 @@
 """One decode of a clip feeds every measurement of it.
 
-A measurement is an Observer that sees the frames in presentation order, one at a time; memory does not grow with the
-length of the clip. Spans are counted in ticks of the stream's time base, never in frame numbers, so variable frame
-rates, delayed starts and odd time bases cost nothing.
+A measurement is an Observer that sees the frames in presentation order, one at a time; memory does not grow
+with the length of the clip. Spans are counted in ticks of the stream's time base, never in frame numbers, so
+variable frame rates, delayed starts and odd time bases cost nothing.
 """
 
 import time
@@ -70,13 +70,14 @@ def shrink(picture: UInt8[np.ndarray, "h w *c"], longest: int) -> UInt8[np.ndarr
 
 
 def sample_indices(frames: int, count: int) -> list[int]:
-    """`count` frame numbers spread evenly over a clip, each in the middle of its part; fewer for shorter clips."""
+    """`count` frame numbers spread evenly over a clip, each in the middle of its part; fewer for shorter
+    clips."""
     count = min(count, frames)
     return [int((2 * k + 1) * frames / (2 * count)) for k in range(count)]
 
 
 def open_video(path: Path | str) -> av.container.InputContainer:
-    """Open a file whatever bytes its metadata has; names with surrogates reach FFmpeg as the bytes on disk."""
+    """Open a file, whatever bytes its metadata has."""
     return av.open(str(path), metadata_errors="replace")
 
 

@@ -1,7 +1,8 @@
 """Which stage needs which, what each result is called, and what is still to do.
 
-Parents follow from columns: whoever adds what a stage reads. A stage's fingerprint holds those of its parents, so a
-changed setting renames the results of its descendants and of nothing else; results of other settings stay beside them.
+Parents follow from columns: whoever adds what a stage reads. A stage's fingerprint holds those of its
+parents, so a changed setting renames the results of its descendants and of nothing else; results of other
+settings stay beside them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -89,7 +90,7 @@ def _columns(stage: Stage, adders: Mapping[str, str]) -> dict[str, tuple[str, ..
 
 
 def groups(graph: Graph, names: list[str]) -> list[list[str]]:
-    """The stages `names` in order; neighbours that watch the same frames in one group, to share the decode."""
+    """The stages `names` in order; neighbours that watch frames in one group, to share the decode."""
     found: list[list[str]] = []
     for name in names:
         last = found[-1] if found else []

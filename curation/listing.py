@@ -1,6 +1,7 @@
 """The files of an input folder, cut into units of work by content.
 
-Cut points depend on the file names near them, so a new file changes one unit and leaves the results of all others valid.
+Cut points depend on the file names near them, so a new file changes one unit and leaves the results of all
+others valid.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from console import UserError
 from storage import fingerprint
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .flv .wmv .ogv .3gp .mxf .gif".split()
+    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .flv .wmv .ogv .3gp .mxf .gif".split()  # noqa: SIM905
 )
 SIDECAR_SUFFIXES = (".json", ".txt")
 
@@ -39,7 +40,8 @@ def list_videos(root: Path) -> list[str]:
                     found.append(path.relative_to(root).as_posix())
     if not found:
         raise UserError(
-            f"No video in {root}. Looked for files that end in {' '.join(sorted(VIDEO_SUFFIXES))}, in all its folders."
+            f"No video in {root}. Looked in all its folders for files that end in "
+            f"{' '.join(sorted(VIDEO_SUFFIXES))}."
         )
     return sorted(found)
 

@@ -1,4 +1,5 @@
-"""One run at a time in a folder. The kernel holds the lock, so that it goes with the process, however that ends."""
+"""One run at a time in a folder. The kernel holds the lock, so that it goes with the process, however that
+ends."""
 
 import fcntl
 import os
@@ -21,8 +22,8 @@ def locked(folder: Path) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise UserError(
-                f"Another curation run (process {holder}) is working in {folder}. Wait for it, stop it, or give "
-                "another --out."
+                f"Another curation run (process {holder}) is working in {folder}. "
+                "Wait for it, stop it, or give another --out."
             ) from error
         file.truncate(0)
         file.write(str(os.getpid()))

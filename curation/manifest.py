@@ -1,8 +1,8 @@
 """The clip table on disk: Parquet in, Parquet out. One file = one unit of one stage.
 
-A stage's folder is `<work>/<stage>-<fingerprint>`; a unit is done when its file exists. Rows of one unit lie in the same
-order in every stage's file, so that a stage stores only the columns that it adds and a join is a concatenation; columns
-of files (ingest) reach clips through `video_row`.
+A stage's folder is `<work>/<stage>-<fingerprint>`; a unit is done when its file exists. Rows of one unit lie
+in the same order in every stage's file, so that a stage stores only the columns that it adds and a join is a
+concatenation; columns of files (ingest) reach clips through `video_row`.
 """
 
 import json
@@ -70,7 +70,8 @@ def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def join(parts: Mapping[str, Path], columns: Mapping[str, Sequence[str]]) -> pa.Table:
-    """One unit's table of clips: `columns[stage]` from `parts[stage]`, with ingest's columns spread over its clips."""
+    """One unit's table of clips: `columns[stage]` from `parts[stage]`, with ingest's columns spread over its
+    clips."""
     tables = {stage: read_part(path, columns[stage]) for stage, path in parts.items() if stage != "ingest"}
     joined: dict[str, pa.ChunkedArray] = {}
     if "ingest" in parts:

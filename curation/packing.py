@@ -1,4 +1,5 @@
-"""The job of the shards stage: one tar, written whole or not at all, and a note beside it that says what is in it."""
+"""The job of the shards stage: one tar, written whole or not at all, and a note beside it that says what is
+in it."""
 
 import json
 import tarfile
@@ -8,21 +9,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.clip import COLUMNS, Clip
+from curation.clip import Clip
 from curation.engine.job import OPENING, Beat, Skip
 from curation.shardset import Shard, add_member
 from curation.stage import Row
+from curation.stages.motion import Motion
 from curation.stages.shards import Shards, Tar, tar_path
+from curation.stages.visual import Visual
 from curation.transcode import transcode
 from curation.units import _Clock, guarded
 from storage import atomic_path, hash_file, write_json
 
-SCORES = tuple(
-    name for stage in ("short_side", "aspect", "border", "text_score", "text_area", "brightness", "contrast",
-                       "sharpness", "vmaf_motion", "mv_mean", "frozen", "jumps", "slideshow", "shots_per_second",
-                       "shake", "drift_x", "drift_y", "quality", "cluster")
-    for name in (stage,) if name in COLUMNS
-)  # fmt: skip
+SCORES = (*Visual.adds, *Motion.adds, "quality", "cluster")
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,8 @@ class TarJob:
                         continue
                     add_member(tar, f"{row['clip_id']}.json", record(row, self.tar.bucket).to_json().encode())
                     add_member(tar, f"{row['clip_id']}.mp4", video)
-            shard = Shard("", len(self.tar.rows) - len(errors), temporary.stat().st_size, hash_file(temporary),
-                          self.tar.bucket)  # fmt: skip
+            samples, size = len(self.tar.rows) - len(errors), temporary.stat().st_size
+            shard = Shard("", samples, size, hash_file(temporary), self.tar.bucket)
         write_json(_note(target), {"shard": asdict(shard), "errors": errors, **clock.read()})
         return {"errors": len(errors)}
 

@@ -46,7 +46,8 @@ def survey(config: Config) -> Graph:
 
 
 def run_tables(config: Config, upto: str | None, engine: Engine) -> Graph:
-    """Bring the results of the stage `upto` and of all upstream of it up to date; those of all table stages for None."""
+    """Bring the results of the stage `upto` and of all upstream of it up to date; those of all table stages
+    for None."""
     sweep(config.work)
     graph = survey(config)
     names = graph.needed(upto) if upto else list(graph.nodes)

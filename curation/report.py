@@ -1,7 +1,8 @@
-"""What a run came to: report/curation.json for machines, and one static HTML page that opens without a server.
+"""What a run came to: report/curation.json for machines, and one static HTML page that opens without a
+server.
 
-Both hold the survival funnel in the paper's order, histograms with the thresholds drawn in, and example clips that were
-kept and rejected, each with its reasons and with frames embedded as JPEG.
+Both hold the survival funnel in the paper's order, histograms with the thresholds drawn in, and example clips
+that were kept and rejected, each with its reasons and with frames embedded as JPEG.
 """
 
 import base64

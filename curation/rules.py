@@ -148,7 +148,8 @@ class Unique(Rule):
 
 @dataclass(frozen=True, kw_only=True)
 class Resample(Rule):
-    """Keep a row with a chance of 1/sqrt(rows left in its group), scaled so that the smallest group stays whole."""
+    """Keep a row with a chance of 1/sqrt(rows left in its group), scaled so that the smallest group stays
+    whole."""
 
     kind: ClassVar[str] = "resample"
     resample: str

@@ -1,4 +1,4 @@
-"""Curation: raw videos become training shards. Runs every stage, or up to --stage, and only what is not done yet.
+"""Curation: raw videos become training shards. Runs all stages, or up to --stage, and only what is not done.
 
 python -m curation.run                      all stages, the verdicts of the subset, the shards, the report
 python -m curation.run --stage motion       motion, and first what it stands on
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from console import command
 
+STAGES = ("ingest", "split", "visual", "motion", "embed", "content", "caption", "shards")
 VERBS = ("run", "plan", "select", "explain", "verify")
 
 
@@ -43,8 +44,7 @@ def parser() -> argparse.ArgumentParser:
     )
     verbs = top.add_subparsers(dest="verb", metavar="{run,plan,select,explain,verify}")
     run = verbs.add_parser("run", parents=[shared], help="run what is due (the default)")
-    run.add_argument("--stage", metavar="NAME", help="only up to this stage: ingest split visual motion embed content "
-                     "caption shards")  # fmt: skip
+    run.add_argument("--stage", metavar="NAME", help=f"only up to this stage: {' '.join(STAGES)}")
     run.add_argument("--workers", type=int, metavar="N", help="processes; 0 for one per core")
     run.add_argument("--no-mlflow", action="store_true", help="do not log the run")
     verbs.add_parser("plan", parents=[shared], help="what would run, and why")

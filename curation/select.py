@@ -1,8 +1,9 @@
-"""Thresholds to verdicts: which clips a subset keeps, and every reason why not. A pure function of the score table.
+"""Thresholds to verdicts: which clips a subset keeps, and every reason why not. A pure function of the score
+table.
 
-A subset is a YAML list of rules. Rules are applied in order, as the paper's funnel is (Fig. 9, Table 38), but each is
-also asked about every clip alone, so that a row has all its reasons and a rule its cost: the clips that nothing else
-rejects. Nothing is decoded: a million rows take seconds.
+A subset is a YAML list of rules. Rules are applied in order, as the paper's funnel is (Fig. 9, Table 38), but
+each is also asked about every clip alone, so that a row has all its reasons and a rule its cost: the clips
+that nothing else rejects. Nothing is decoded: a million rows take seconds.
 """
 
 from collections.abc import Sequence
@@ -50,8 +51,8 @@ class Verdicts:
     def first(self) -> list[str | None]:
         """The first failing rule of each row."""
         names = [rule.name for rule in self.subset.rules]
-        return [names[k] if failing else None
-                for k, failing in zip(self.fails.argmax(axis=0), self.fails.any(axis=0), strict=True)]  # fmt: skip
+        where, failing = self.fails.argmax(axis=0), self.fails.any(axis=0)
+        return [names[k] if bad else None for k, bad in zip(where, failing, strict=True)]
 
 
 def select(table: pa.Table, subset: Subset) -> Verdicts:

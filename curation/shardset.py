@@ -1,4 +1,5 @@
-"""A published set of shards: tars and the index that says what they must be. Written by curation, checked by `verify`."""
+"""A published set of shards: tars and the index that says what they must be. Written by curation, checked by
+`verify`."""
 
 import io
 import json
@@ -73,7 +74,8 @@ def read_index(folder: Path | str) -> dict[str, Any]:
 def publish(folder: Path, sets: Mapping[str, list[tuple[Path, Shard]]]) -> bool:
     """Put finished tars under `folder`/{train,val}, all at once; False if the same sets are there already.
 
-    The new sets are built beside the old ones from hard links and renamed: readers see the old sets or the new ones.
+    The new sets are built beside the old ones from hard links and renamed: readers see the old sets or the
+    new ones.
     """
     if all(_same(folder / split, shards) for split, shards in sets.items()):
         return False
@@ -93,7 +95,8 @@ def publish(folder: Path, sets: Mapping[str, list[tuple[Path, Shard]]]) -> bool:
 
 
 def verify(folder: Path) -> list[str]:
-    """What is wrong with the set of shards in `folder`: missing, extra, truncated and altered files, wrong counts."""
+    """What is wrong with the set of shards in `folder`: missing, extra, truncated and altered files, wrong
+    counts."""
     index = read_index(folder)
     faults = []
     expected = {entry["file"]: entry for entry in index["shards"]}

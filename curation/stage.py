@@ -1,7 +1,8 @@
 """The Stage contract: what a stage reads, what it adds, what its result depends on.
 
-A stage is a frozen dataclass of settings. `open()` loads its models, once per worker process, and gives back the
-function that does the work. What can change a result is in the fingerprint; resources (`resource()` fields) are not.
+A stage is a frozen dataclass of settings. `open()` loads its models, once per worker process, and gives back
+the function that does the work. What can change a result is in the fingerprint; resources (`resource()`
+fields) are not.
 """
 
 from abc import ABC, abstractmethod
@@ -51,7 +52,8 @@ class Stage(ABC):
         return {f.name: getattr(self, f.name) for f in fields(self) if not f.metadata.get("resource")}
 
     def fingerprint(self, parents: Mapping[str, str]) -> str:
-        """Names the result: settings, weights, code version, table schema and the fingerprints of the parents."""
+        """Names the result: settings, weights, code version, table schema and the fingerprints of the
+        parents."""
         return fingerprint(
             {
                 "stage": self.name,

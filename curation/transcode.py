@@ -1,7 +1,8 @@
-"""One clip to an mp4 of its bucket: cut by time, scaled to cover, cropped at the middle, resampled; x264 by FFmpeg.
+"""One clip to an mp4 of its bucket: cut by time, scaled to cover, cropped at the middle, resampled; x264 by
+FFmpeg.
 
-The command is built with ffmpeg-python and run by the binary that imageio-ffmpeg ships. One thread and no clock or
-version in the file: the same clip gives the same bytes.
+The command is built with ffmpeg-python and run by the binary that imageio-ffmpeg ships. One thread and no
+clock or version in the file: the same clip gives the same bytes.
 """
 
 import errno
@@ -18,7 +19,8 @@ FULL = "No space left on device"  # FFmpeg says it in words only
 
 
 def transcode(source: Path, row: Row, target: Path, stage: Shards) -> int:
-    """Write the clip `row` of `source` to `target`; the number of frames written. ValueError where it cannot be."""
+    """Write the clip `row` of `source` to `target`; the number of frames written. ValueError where it cannot
+    be."""
     command = _command(source, row, target, stage)
     try:
         done = subprocess.run(

@@ -1,4 +1,5 @@
-"""The jobs of the table stages: rows of one unit through the stages that are due, or all rows at once for a barrier."""
+"""The jobs of the table stages: rows of one unit through the stages that are due, or all rows at once for a
+barrier."""
 
 import resource
 import time
@@ -123,7 +124,8 @@ def _each(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
 
 
 def _fan_out(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
-    """A row that fails becomes one unusable row that carries the reason; a row that failed before becomes none."""
+    """A row that fails becomes one unusable row that carries the reason; a row that failed before becomes
+    none."""
     (stage,) = job.stages
     work, clock = opened(stage, job.root), _Clock()
     results = []
@@ -141,8 +143,8 @@ def _fan_out(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
 
 
 def _footage(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
-    """One decode of each clip for all stages of the job. What only one of them does is charged to it, the decode to
-    all alike."""
+    """One decode of each clip for all stages of the job. What only one of them does is charged to it, the
+    decode to all alike."""
     openers = {stage.name: opened(stage, job.root) for stage in job.stages}
     results: dict[str, list[Row]] = {name: [] for name in openers}
     own, clock = dict.fromkeys(openers, 0.0), _Clock()
@@ -186,7 +188,8 @@ def _collect(group: list[Observer]) -> Row:
 
 
 def guarded(work: Callable[[Any], Any], argument: Any) -> tuple[Any, str | None]:
-    """The result, or why there is none. What stops the machine (a full disk) is no fault of a row and goes on up."""
+    """The result, or why there is none. What stops the machine (a full disk) is no fault of a row and goes on
+    up."""
     try:
         return work(argument), None
     except Exception as error:

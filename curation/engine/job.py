@@ -1,7 +1,7 @@
 """What an engine runs: a job that can be sent to another process, run there, and run again without harm.
 
-A job calls `beat(k)` before each of its rows, so that the engine knows which row a dead or hung worker was on, and
-leaves out the rows that `skip` names, writing the reason in their place.
+A job calls `beat(k)` before each of its rows, so that the engine knows which row a dead or hung worker was
+on, and leaves out the rows that `skip` names, writing the reason in their place.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,8 +1,9 @@
 """The default engine: worker processes under our own supervision, nothing to start.
 
-concurrent.futures gives up all work when one worker dies. Here a worker that dies, or that stays on one row for longer
-than the limit, costs that job one attempt; a row that kills its worker `attempts` times is left out of the next one, and
-the job finishes without it. Workers live as long as the pool, so that models are loaded once per process.
+concurrent.futures gives up all work when one worker dies. Here a worker that dies, or that stays on one row
+for longer than the limit, costs that job one attempt; a row that kills its worker `attempts` times is left
+out of the next one, and the job finishes without it. Workers live as long as the pool, so that models are
+loaded once per process.
 """
 
 import multiprocessing
@@ -79,7 +80,7 @@ class Pool:
             raise
 
     def close(self) -> None:
-        """Kill all workers at once: results appear on disk whole or not at all, so nothing finished is lost."""
+        """Kill all workers at once. Results appear on disk whole or not at all: nothing finished is lost."""
         for worker in self.workers:
             worker.process.kill()
         for worker in self.workers:
@@ -141,7 +142,7 @@ class Pool:
         raise _revive(task.job, kind, content)
 
     def _mourn(self, worker: _Worker, how: str, waiting: deque[_Task]) -> None:
-        """Charge the death to the row that the worker was on; give that row up when it killed often enough."""
+        """Charge the death to the row that the worker was on; give the row up when it killed often enough."""
         task, row = worker.task, worker.row
         self._bury(worker)
         if task is None:
@@ -150,8 +151,8 @@ class Pool:
         if task.deaths[row] >= self.limits.attempts:
             if row == OPENING:
                 raise UserError(
-                    f"{task.job.key}: {how}, {task.deaths[row]} times, before its first row. Where memory is short, "
-                    "run with fewer --workers."
+                    f"{task.job.key}: {how}, {task.deaths[row]} times, before its first row. "
+                    "Where memory is short, run with fewer --workers."
                 )
             task.skip[row] = f"given up: {how}, {task.deaths[row]} times on this row"
         waiting.appendleft(task)
@@ -197,7 +198,8 @@ def _say(pipe: Connection, kind: str, content: Any) -> None:
 
 
 def _revive(job: Job, kind: str, content: Any) -> Exception:
-    """The failure of a whole job as an exception of the parent: the same on every attempt, so there is no second."""
+    """The failure of a whole job as an exception of the parent: the same on every attempt, so there is no
+    second."""
     if kind == "user":
         return UserError(content)
     if kind == "system":

@@ -1,1 +1,2 @@
-"""One file = one measurement of a clip. No thresholds here: they are rules of a subset (configs/curation/subsets)."""
+"""One file = one measurement of a clip. No thresholds here: they are rules of a subset
+(configs/curation/subsets)."""

@@ -1,7 +1,8 @@
 """Letterbox, pillarbox and frames: bars that no sampled frame paints on, ended by a straight step (App. B.1).
 
-The paper finds borders by pixels of large first derivative and scan lines: a bar is a run of even scan lines from an
-edge of the picture, equal in all frames, whose last line differs from the next by a large step along most of its length.
+The paper finds borders by pixels of large first derivative and scan lines: a bar is a run of even scan lines
+from an edge of the picture, equal in all frames, whose last line differs from the next by a large step along
+most of its length.
 """
 
 from collections.abc import Collection
@@ -52,8 +53,8 @@ def _bar(video: Float[np.ndarray, "t h w"]) -> int:
     if lines < 1 or lines + 1 >= video.shape[1]:
         return 0
     beyond = video[:, lines : lines + 2]  # the step may be smeared over two lines
-    steps = np.abs(beyond - level).max(axis=(0, 1)) >= STEP
-    return lines if steps.mean() >= STRAIGHT else 0
+    steps = np.abs(beyond - level).max(axis=1) >= STEP
+    return lines if steps.mean(axis=1).max() >= STRAIGHT else 0
 
 
 def _darkness(video: Float[np.ndarray, "t h w"], lines: int) -> float:

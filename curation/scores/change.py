@@ -1,4 +1,4 @@
-"""Static clips and slideshows: how the visible change of a clip is spread over its frame steps (App. B.1)."""
+"""Static clips, slideshows and fades: how the change of a clip is spread over its frame steps (App. B.1)."""
 
 import cv2
 import numpy as np
@@ -13,13 +13,16 @@ MOST = 0.4  # part of the picture that changes at once in a jump
 
 
 class Change(Observer):
-    """frozen: steps without visible change; slideshow: share of the change that comes in lone steps between stills."""
+    """frozen: steps without visible change; slideshow: share of the change that comes in lone steps between
+    stills; darkest: light of the darkest frame against the ordinary one, which a fade through black brings
+    near 0."""
 
     def __init__(self):
         self.last: UInt8[np.ndarray, "h w"] | None = None
         self.visible: list[bool] = []
         self.amount: list[float] = []  # mean change of luma in each step
         self.spread: list[float] = []  # part of the picture that changed in each step
+        self.light: list[float] = []  # mean luma of each frame
 
     def see(self, seen: Seen) -> None:
         small = seen.small
@@ -29,10 +32,11 @@ class Change(Observer):
             self.amount.append(float(difference.mean()))
             self.spread.append(float((difference > CHANGED).mean()))
         self.last = small
+        self.light.append(float(small.mean()))
 
     def result(self) -> dict[str, float | int | None]:
         if not self.visible:
-            return {"frozen": 1.0, "jumps": 0, "slideshow": 0.0}  # one frame: a still
+            return {"frozen": 1.0, "jumps": 0, "slideshow": 0.0, "darkest": 1.0}  # one frame: a still
         visible, amount = np.array(self.visible), np.array(self.amount)
         still = np.concatenate([[True], ~visible, [True]])  # beyond both ends nothing is known to move
         alone = visible & still[:-2] & still[2:]
@@ -41,4 +45,5 @@ class Change(Observer):
             "frozen": float(1 - visible.mean()),
             "jumps": int((np.array(self.spread) > MOST).sum()),
             "slideshow": float(amount[alone].sum() / total) if total > 0 else 0.0,
+            "darkest": min(self.light) / max(float(np.median(self.light)), 1.0),
         }

@@ -1,7 +1,7 @@
 """Concept clusters (Sec. 3.2.1): k-means over the features of clips, near-equal clusters merged.
 
-The paper samples a clip by 1/sqrt(size of its merged cluster); the size counts the clips that are still there when the
-rule is applied, so the weight belongs to curation.select and only the cluster is stored.
+The paper samples a clip by 1/sqrt(size of its merged cluster); the size counts the clips that are still there
+when the rule is applied, so the weight belongs to curation.select and only the cluster is stored.
 """
 
 import faiss
@@ -12,7 +12,7 @@ ROUNDS = 25  # of k-means
 
 
 def cluster(features: Float[np.ndarray, "n d"], count: int, merge: float, seed: int) -> Int[np.ndarray, " n"]:
-    """Merged cluster of each row. The rows must come in an order that does not depend on how they were found."""
+    """Merged cluster of each row. The order of the rows must not depend on how they were found."""
     faiss.omp_set_num_threads(1)  # sums in one order: the same clusters on every machine
     features = np.ascontiguousarray(features, np.float32)
     count = min(count, len(features))

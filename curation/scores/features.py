@@ -1,7 +1,9 @@
-"""Features of sampled frames for near-duplicates and clusters: a packaged EfficientNet-Lite0 backbone, and a signature.
+"""Features of sampled frames for near-duplicates and clusters: a packaged EfficientNet-Lite0 backbone, and a
+signature.
 
-Stands in for SSCD and the video-text embedding of the paper, whose weights no package ships. The backbone says what a
-picture is about; the signature (the sampled frames as tiny pictures) says whether it is the very same picture.
+Stands in for SSCD and the video-text embedding of the paper, whose weights no package ships. The backbone
+says what a picture is about; the signature (the sampled frames as tiny pictures) says whether it is the very
+same picture.
 """
 
 from collections.abc import Collection
@@ -45,7 +47,8 @@ class Backbone:
 
 
 class Features(Observer):
-    """Of the frames numbered in `indices`, as they are and mirrored, and their signature of `signature` pixels."""
+    """Of the frames numbered in `indices`, as they are and mirrored, and their signature of `signature`
+    pixels."""
 
     def __init__(self, backbone: Backbone, indices: Collection[int], signature: int):
         self.backbone, self.indices, self.signature = backbone, frozenset(indices), signature

@@ -1,4 +1,5 @@
-"""Jitter (App. B.1): cuts that PySceneDetect counts per second of a clip; frantic camera work looks like cutting."""
+"""Jitter (App. B.1): cuts that PySceneDetect counts per second of a clip; frantic camera work looks like
+cutting."""
 
 import cv2
 from scenedetect import FrameTimecode

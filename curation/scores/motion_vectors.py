@@ -1,8 +1,9 @@
 """Motion vectors (App. B.1): how far the codec moved the picture, without computing a flow.
 
-Codecs place their blocks on a grid of at most `CELL` pixels, so a field per cell says exactly what a field per pixel
-would, at 1/64 of the work. A cell under several vectors (both references of a B-frame) takes the mean of their lengths;
-one under none (intra blocks, skipped frames) counts as still. Frames without vectors (I-frames) are left out.
+Codecs place their blocks on a grid of at most `CELL` pixels, so a field per cell says exactly what a field
+per pixel would, at 1/64 of the work. A cell under several vectors (both references of a B-frame) takes the
+mean of their lengths; one under none (intra blocks, skipped frames) counts as still. Frames without vectors
+(I-frames) are left out.
 """
 
 import av

@@ -1,4 +1,5 @@
-"""Where the model files lie that packages ship. Light: the fingerprints of stages need the files, not the models."""
+"""Where the model files lie that packages ship. Light: the fingerprints of stages need the files, not the
+models."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,8 +13,8 @@ def text_models() -> dict[str, Path]:
     folder = _package("rapidocr")
     if folder is None or not all((folder / "models" / name).is_file() for name in names.values()):
         raise UserError(
-            "Finding text needs the PP-OCR models of the package rapidocr. Run: pip install 'rapidocr>=3.10,<4', or "
-            "set visual.text_frames to 0 to measure no text."
+            "Finding text needs the PP-OCR models of the package rapidocr. Run: "
+            "pip install 'rapidocr>=3.10,<4', or set visual.text_frames to 0 to measure no text."
         )
     return {key: folder / "models" / name for key, name in names.items()}
 

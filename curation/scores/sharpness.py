@@ -1,4 +1,5 @@
-"""Sharpness: the variance of the Laplacian of luma on the middle frame, where the paper's aesthetics look too."""
+"""Sharpness: the variance of the Laplacian of luma on the middle frame, where the paper's aesthetics look
+too."""
 
 import cv2
 

@@ -1,4 +1,4 @@
-"""Shot boundaries by PySceneDetect's detectors, fed with our own decode so that times are presentation times."""
+"""Shot boundaries by PySceneDetect's detectors, fed with our own decode."""
 
 import av
 import numpy as np
@@ -31,8 +31,8 @@ class ShotFinder:
         self.frames += 1
 
     def shots(self) -> list[tuple[int, int]]:
-        """(first, end) frame numbers of the shots, half open, in order; cuts of two detectors that fall together
-        within `shortest` frames count once."""
+        """(first, end) frame numbers of the shots, half open, in order; cuts of two detectors that fall
+        together within `shortest` frames count once."""
         end = FrameTimecode(self.frames, self.fps)
         for detector in self.detectors:
             self.starts.update(cut.frame_num for cut in detector.post_process(end))

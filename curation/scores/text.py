@@ -1,7 +1,9 @@
-"""Burnt-in text: word detection x word recognition score of a frame (Sec. 3.2.1, App. B.1), by the PP-OCR models.
+"""Burnt-in text: word detection x word recognition score of a frame (Sec. 3.2.1, App. B.1), by the PP-OCR
+models.
 
-The models come with the `rapidocr` package and run in onnxruntime on one core: a detector that paints a probability of
-text per pixel, and a recogniser that reads a straightened box. The paper keeps a clip when no sampled frame reaches 0.6.
+The models come with the `rapidocr` package and run in onnxruntime on one core: a detector that paints a
+probability of text per pixel, and a recogniser that reads a straightened box. The paper keeps a clip when no
+sampled frame reaches 0.6.
 """
 
 from collections.abc import Collection, Iterator

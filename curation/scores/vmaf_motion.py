@@ -1,8 +1,11 @@
-"""VMAF motion (App. B.1): the mean difference of neighbouring blurred frames, by FFmpeg's vmafmotion inside the process.
+"""VMAF motion (App. B.1): the mean difference of neighbouring blurred frames, by FFmpeg's vmafmotion inside
+the process.
 
-The paper drops clips with a mean of 2.0 or less. It does not say at which size it measured; frames taller than
-`height` are scaled down first, which costs a third of the full size and moves the mean by little.
+The paper drops clips with a mean of 2.0 or less. It does not say at which size it measured; frames taller
+than `height` are scaled down first, which costs a third of the full size and moves the mean by little.
 """
+
+from itertools import pairwise
 
 import av
 import numpy as np
@@ -54,7 +57,7 @@ class VmafMotion(Observer):
         if frame.height > self.height:
             nodes.append(graph.add("scale", f"-2:{self.height}"))
         nodes += [graph.add("format", "gray"), graph.add("vmafmotion"), graph.add("buffersink")]
-        for one, next_one in zip(nodes, nodes[1:], strict=False):
+        for one, next_one in pairwise(nodes):
             one.link_to(next_one)
         graph.configure()
         return graph

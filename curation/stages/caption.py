@@ -1,6 +1,7 @@
 """caption: what people wrote beside the video comes first; else a describer that says only what was measured.
 
-`caption_source` is in every row: nobody can take a measured description for one that a person or a model wrote.
+`caption_source` is in every row: nobody can take a measured description for one that a person or a model
+wrote.
 """
 
 import json
@@ -18,8 +19,8 @@ class Caption(RowStage):
 
     name: ClassVar[str] = "caption"
     reads: ClassVar[tuple[str, ...]] = (
-        "sidecar", "start", "end", "seconds", "usable", "aspect", "brightness", "contrast", "sharpness", "frozen",
-        "vmaf_motion", "shake", "drift_x", "drift_y",
+        "sidecar", "start", "end", "seconds", "usable", "aspect", "brightness", "contrast",
+        "sharpness", "frozen", "vmaf_motion", "shake", "drift_x", "drift_y",
     )  # fmt: skip
     adds: ClassVar[tuple[str, ...]] = ("caption", "caption_source")
 
@@ -43,7 +44,8 @@ class Caption(RowStage):
 
 
 def matching(captions: list[dict], start: float, end: float, least: float) -> str | None:
-    """The caption that covers most of a clip, at least the part `least`; one without times covers the whole file."""
+    """The caption that covers most of a clip, at least the part `least`; one without times covers the whole
+    file."""
     best, covered = None, 0.0
     for item in captions:
         if item["start"] is None or item["end"] is None:
@@ -56,7 +58,8 @@ def matching(captions: list[dict], start: float, end: float, least: float) -> st
 
 
 def describe(row: Row) -> str:
-    """One sentence from measurements alone; the words change at fixed values, so equal rows give equal sentences."""
+    """One sentence from measurements alone; the words change at fixed values, so equal rows give equal
+    sentences."""
     shape = "wide" if row["aspect"] > 1.05 else "tall" if row["aspect"] < 0.95 else "square"
     light = "dark" if row["brightness"] < 0.25 else "bright" if row["brightness"] > 0.65 else "evenly lit"
     detail = "soft" if row["sharpness"] < 60 else "finely detailed" if row["sharpness"] > 800 else "clear"

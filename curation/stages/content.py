@@ -1,18 +1,23 @@
 """content: near-duplicate groups and concept clusters over all clips at once (Sec. 3.2.1). Decides nothing.
 
-Which clip of a group stays, and how a cluster is thinned, are rules of a subset: they depend on what else was rejected.
+Which clip of a group stays, and how a cluster is thinned, are rules of a subset: they depend on what else was
+rejected.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
+from console import UserError
 from curation.clip import COLUMNS
 from curation.stage import BarrierStage, Row, resource
+
+if TYPE_CHECKING:
+    from curation.scores.duplicates import Pair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +26,15 @@ class Content(BarrierStage):
 
     name: ClassVar[str] = "content"
     reads: ClassVar[tuple[str, ...]] = (
-        "clip_id", "frames", "short_side", "sharpness", "border", "text_score", "embedding", "mirrored", "signature",
+        "clip_id", "frames", "short_side", "sharpness", "border", "text_score", "embedding",
+        "mirrored", "signature", "bytes",
+        "file_seconds", "file_fps", "width", "height",
     )  # fmt: skip
     adds: ClassVar[tuple[str, ...]] = ("quality", "duplicate_group", "similarity", "cluster")
 
-    similarity: float = 0.9
+    similarity: float = 0.82
     "Cosine of features from which a pair is looked at; the paper's 0.99 belongs to SSCD"
-    difference: float = 24.0
+    difference: float = 16.0
     "Largest difference of the signatures of near-duplicates, in levels of 255"
     clusters: int = 64
     "Of k-means, before merging; fewer for small sets"
@@ -48,7 +55,8 @@ class Content(BarrierStage):
                 subset = table.take(pa.array(order))
                 plain, mirrored = _matrix(subset, "embedding"), _matrix(subset, "mirrored")
                 self._mark_clusters(plain, order, added)
-                self._mark_duplicates(plain, mirrored, _signatures(subset), order, rows, added)
+                pairs = near_duplicates(plain, mirrored, _signatures(subset), self)
+                mark_groups(pairs, [rows[k]["clip_id"] for k in order], [added[k] for k in order])
                 for k in order:
                     added[k]["quality"] = quality(rows[k])
             return pa.table(
@@ -64,37 +72,50 @@ class Content(BarrierStage):
         for k, name in zip(order, cluster(plain, count, self.merge, self.seed), strict=True):
             added[k]["cluster"] = int(name)
 
-    def _mark_duplicates(self, plain, mirrored, signatures, order, rows, added) -> None:
-        from curation.scores.duplicates import Pair, candidates, difference, groups
 
-        best: dict[tuple[int, int], float] = {}
-        for one, other, cosine in candidates(plain, mirrored, self.similarity):
-            best[one, other] = max(best.get((one, other), 0.0), cosine)
-            if len(best) > self.most_pairs:
-                raise ValueError(
-                    f"more than {self.most_pairs} pairs of clips look alike: raise content.similarity above "
-                    f"{self.similarity}"
-                )
-        pairs = [
-            Pair(one, other, cosine)
-            for (one, other), cosine in sorted(best.items())
-            if difference(signatures[one], signatures[other]) <= self.difference
-        ]
-        for members in groups(len(order), pairs):
-            name = min(rows[order[m]]["clip_id"] for m in members)
-            for member in members:
-                added[order[member]]["duplicate_group"] = name
-        for one, other, cosine in pairs:
-            for member in (one, other):
-                row = added[order[member]]
-                row["similarity"] = max(row.get("similarity", 0.0), cosine)
+def near_duplicates(
+    plain: np.ndarray, mirrored: np.ndarray, signatures: list, stage: Content
+) -> list["Pair"]:
+    """Pairs of rows that show the same, in order."""
+    from curation.scores.duplicates import Pair, Signature, candidates, difference
+
+    best: dict[tuple[int, int], float] = {}
+    for one, other, cosine in candidates(plain, mirrored, stage.similarity):
+        best[one, other] = max(best.get((one, other), 0.0), cosine)
+        if len(best) > stage.most_pairs:
+            raise UserError(
+                f"More than {stage.most_pairs} pairs of clips look alike. Raise content.similarity above "
+                f"{stage.similarity}."
+            )
+    looked_at = {row for pair in best for row in pair}
+    ready = {row: Signature(signatures[row]) for row in looked_at}
+    return [
+        Pair(one, other, cosine)
+        for (one, other), cosine in sorted(best.items())
+        if difference(ready[one], ready[other]) <= stage.difference
+    ]
+
+
+def mark_groups(pairs: list["Pair"], clips: list[str], added: list[Row]) -> None:
+    """Name each connected group after its first clip_id and note each member's largest cosine."""
+    from curation.scores.duplicates import groups
+
+    for members in groups(len(clips), pairs):
+        name = min(clips[member] for member in members)
+        for member in members:
+            added[member]["duplicate_group"] = name
+    for one, other, cosine in pairs:
+        for member in (one, other):
+            added[member]["similarity"] = max(added[member].get("similarity", 0.0), cosine)
 
 
 def quality(row: Row) -> float:
-    """Rank among copies: nothing added to the picture first, then size, then sharpness (each below 1 of the next)."""
-    clean = (row["border"] or 0) == 0 and (row["text_score"] or 0) < 0.6
-    sharp = np.log1p(row["sharpness"] or 0) / 20  # below 1: the variance of 8-bit luma is far under e^20
-    return float(1e6 * clean + (row["short_side"] or 0) + sharp)
+    """Rank among copies: first whether anything was added to the picture, then its size, then what is left of
+    the original after copying: bits per pixel and sharpness, as a sum of logarithms below 1."""
+    clean = (row["border"] or 0) <= 0.02 and (row["text_score"] or 0) < 0.6
+    pixels = row["width"] * row["height"] * max(row["file_seconds"] * row["file_fps"], 1.0)
+    kept = np.log1p(row["sharpness"] or 0) + np.log1p(1000 * 8 * row["bytes"] / pixels)
+    return float(1e6 * clean + (row["short_side"] or 0) + kept / 40)
 
 
 def _matrix(table: pa.Table, name: str) -> np.ndarray:

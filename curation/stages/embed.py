@@ -1,4 +1,5 @@
-"""embed: features of a clip's frames, measured in the same decode as visual and motion; what content works on."""
+"""embed: features of a clip's frames, measured in the same decode as visual and motion; what content works
+on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ class Embed(FootageStage):
     "Frames sampled"
     size: int = 224
     "Pixels of each side of a frame when the backbone sees it"
-    signature: int = 24
+    signature: int = 32
     "Pixels of each side of the tiny pictures that tell a copy from a look-alike"
 
     def weights(self) -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""ingest: what each file is, read from its packets; nothing is decoded (520 to 4,450 times real time on one core).
+"""ingest: what each file is, read from its packets; nothing is decoded (520 to 4,450 times real time on one
+core).
 
-A file that cannot be read is a row with an error. Times come from presentation time stamps: the mean frame rate, the
-length and whether the rate varies are what the packets say, not what the header claims.
+A file that cannot be read is a row with an error. Times come from presentation time stamps: the mean frame
+rate, the length and whether the rate varies are what the packets say, not what the header claims.
 """
 
 import json
@@ -29,8 +30,9 @@ class Ingest(RowStage):
     name: ClassVar[str] = "ingest"
     reads: ClassVar[tuple[str, ...]] = ("source",)
     adds: ClassVar[tuple[str, ...]] = (
-        "source", "sha256", "bytes", "container", "codec", "width", "height", "rotation", "pixel_aspect", "file_fps",
-        "vfr", "file_frames", "file_seconds", "time_base", "video_streams", "audio", "sidecar", "sidecar_error",
+        "source", "sha256", "bytes", "container", "codec", "width", "height", "rotation",
+        "pixel_aspect", "file_fps", "vfr", "file_frames", "file_seconds", "time_base",
+        "video_streams", "audio", "sidecar", "sidecar_error",
     )  # fmt: skip
 
     whole: float = 0.98

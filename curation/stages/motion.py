@@ -16,7 +16,8 @@ class Motion(FootageStage):
     name: ClassVar[str] = "motion"
     reads: ClassVar[tuple[str, ...]] = ("fps", "seconds")
     adds: ClassVar[tuple[str, ...]] = (
-        "vmaf_motion", "mv_mean", "frozen", "jumps", "slideshow", "shots_per_second", "shake", "drift_x", "drift_y",
+        "vmaf_motion", "mv_mean", "frozen", "jumps", "slideshow", "darkest", "shots_per_second",
+        "shake", "drift_x", "drift_y",
     )  # fmt: skip
 
     height: int = 360

@@ -1,7 +1,8 @@
 """shards: the clips that a subset keeps, cut, scaled and encoded into WebDataset tars; one bucket per tar.
 
-A bucket is a frame size and a number of frames, so that every batch has one latent shape (Table 2). The tars of a set
-depend on nothing but their clips and these settings; the same clips give the same bytes on every run.
+A bucket is a frame size and a number of frames, so that every batch has one latent shape (Table 2). The tars
+of a set depend on nothing but their clips and these settings; the same clips give the same bytes on every
+run.
 """
 
 import hashlib
@@ -24,7 +25,8 @@ class Length:
     min_seconds: float
     frames: int
     fps: float | None = None
-    "Frames per second of the result, counted from the clip's start; empty spreads the frames over the whole clip"
+    """Frames per second of the result, counted from the clip's start; empty spreads the frames over the whole
+    clip"""
 
     def rate(self, seconds: float) -> float:
         """Frames per second for a clip of that length."""
@@ -39,7 +41,8 @@ class Shards:
     version: ClassVar[int] = 1
 
     sizes: tuple[tuple[int, int], ...] = ((1024, 576), (576, 1024), (768, 768), (896, 672), (672, 896))
-    "Frame sizes, width and height; a clip goes to the nearest aspect. The paper has five and names the first two"
+    """Frame sizes, width and height; a clip goes to the nearest aspect. The paper has five and names the
+    first two"""
     lengths: tuple[Length, ...] = (
         Length(min_seconds=4.0, frames=128),
         Length(min_seconds=8.0, frames=192),
@@ -93,7 +96,7 @@ class Tar:
 
 
 def plan(rows: Sequence[Row], stage: Shards, lineage: Mapping[str, Any]) -> list[Tar]:
-    """Cut the kept clips into tars: by split and bucket, in the order of clip_id, which is random but fixed."""
+    """Cut the kept clips into tars by split and bucket, in the order of clip_id: random but fixed."""
     held_out = val_sources({row["sha256"] for row in rows}, stage.val_fraction)
     sets: dict[tuple[str, str], list[Row]] = {}
     for row in sorted(rows, key=lambda row: row["clip_id"]):
@@ -117,7 +120,8 @@ def plan(rows: Sequence[Row], stage: Shards, lineage: Mapping[str, Any]) -> list
 
 
 def val_sources(sources: set[str], fraction: float) -> set[str]:
-    """Source videos that are held out, each by its own hash, so that more videos move none; at least one of several."""
+    """Source videos that are held out, each by its own hash, so that more videos move none; at least one of
+    several."""
     if not fraction or len(sources) < 2:
         return set()
     dice = {

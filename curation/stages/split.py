@@ -1,8 +1,9 @@
-"""split: shots, and the clips to take from them (Sec. 3.2.1). A clip is a reference: file, first tick, end tick.
+"""split: shots, and the clips to take from them (Sec. 3.2.1). A clip is a reference: file, first tick, end
+tick.
 
-The paper takes one or two scenes of a video and one random clip of 4 to 16 s from each (`rule: sample`); `rule: tile`
-takes all that a scene has, one after the other. Every shot becomes at least one row: what is too short to be a clip is
-kept with usable = false, so that the funnel can say where material went.
+The paper takes one or two scenes of a video and one random clip of 4 to 16 s from each (`rule: sample`);
+`rule: tile` takes all that a scene has, one after the other. Every shot becomes at least one row: what is too
+short to be a clip is kept with usable = false, so that the funnel can say where material went.
 """
 
 import random
@@ -40,8 +41,8 @@ class Split(FanOutStage):
     name: ClassVar[str] = "split"
     reads: ClassVar[tuple[str, ...]] = ("source", "sha256", "file_fps", "file_frames", "time_base")
     adds: ClassVar[tuple[str, ...]] = (
-        "video_row", "clip_id", "shot", "shots", "start_pts", "end_pts", "start", "end", "seconds", "frames", "fps",
-        "usable",
+        "video_row", "clip_id", "shot", "shots", "start_pts", "end_pts", "start", "end", "seconds",
+        "frames", "fps", "usable",
     )  # fmt: skip
 
     detectors: tuple[str, ...] = ("adaptive", "content")
@@ -59,7 +60,8 @@ class Split(FanOutStage):
     clips_per_video: int = 2
     "Most clips of a video, from its longest shots, with rule sample; 0 for no limit"
     drop_first_seconds: float = 2.0
-    "Dropped at the start of a video, where titles and fades are (as Panda-70M does; the count is not disclosed)"
+    """Dropped at the start of a video, where titles and fades are (as Panda-70M does; the count is not
+    disclosed)"""
     seed: int = 0
     "Of the random clip positions; each video has its own stream"
 
@@ -73,7 +75,8 @@ class Split(FanOutStage):
             )
         if not 0 < self.min_seconds <= self.max_seconds:
             raise UserError(
-                f"split.min_seconds {self.min_seconds} and max_seconds {self.max_seconds} must be rising and above 0."
+                f"split.min_seconds is {self.min_seconds} and max_seconds {self.max_seconds}; "
+                "they must be above 0 and not falling."
             )
 
     def open(self, root: Path) -> Callable[[Row], list[Row]]:
@@ -84,14 +87,14 @@ class Split(FanOutStage):
             finder = ShotFinder(self.detectors, self.threshold, row["file_fps"], shortest)
             stamps, ends = [], []
             origin, base = 0.0, Fraction(row["time_base"])
-            for frame, origin in _decode(root / row["source"]):
+            for frame, origin in _decode(root / row["source"]):  # noqa: B007
                 finder.see(bgr(frame))
                 stamps.append(stamp(frame))
                 ends.append(stamp(frame) + (frame.duration or round(1 / (row["file_fps"] * base))))
             if len(stamps) < DAMAGED * row["file_frames"]:
                 raise ValueError(f"damaged: {len(stamps)} of {row['file_frames']} frames decode")
             shots = finder.shots()
-            clock = Clock(stamps + [ends[-1]], base, origin)
+            clock = Clock([*stamps, ends[-1]], base, origin)
             spans = [(k, span) for k, shot in enumerate(shots) for span in self._spans(clock, shot)]
             chosen = self._choose(clock, spans, row["sha256"])
             return [_row(row["sha256"], clock, shot, len(shots), span) for shot, span in chosen]
@@ -99,7 +102,8 @@ class Split(FanOutStage):
         return split
 
     def _spans(self, clock: "Clock", shot: tuple[int, int]) -> Iterator[Span]:
-        """What one shot offers: the tiles, or the whole; the start of the file is dropped where enough is left."""
+        """What one shot offers: the tiles, or the whole; the start of the file is dropped where enough is
+        left."""
         first, end = shot
         if first == 0 and self.drop_first_seconds > 0:
             later = clock.frame_at(self.drop_first_seconds)

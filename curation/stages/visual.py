@@ -17,7 +17,8 @@ class Visual(FootageStage):
     name: ClassVar[str] = "visual"
     reads: ClassVar[tuple[str, ...]] = ("width", "height", "pixel_aspect", "frames")
     adds: ClassVar[tuple[str, ...]] = (
-        "short_side", "aspect", "border", "text_score", "text_area", "brightness", "contrast", "sharpness",
+        "short_side", "aspect", "border", "text_score", "text_area", "brightness", "contrast",
+        "sharpness",
     )  # fmt: skip
 
     frames: int = 4

@@ -1,0 +1,82 @@
+"""A copy is found whatever was done to it; another object over the same background is not a copy."""
+
+import cv2
+import faiss
+import numpy as np
+import pytest
+
+from curation.scores.clusters import cluster
+from curation.scores.duplicates import Pair, Signature, candidates, difference, groups
+from tests.curation.conftest import moving
+
+LIMIT = 16.0  # of configs/curation
+
+
+def signature(frames) -> Signature:
+    return Signature(
+        np.stack([cv2.resize(frames[k], (32, 32), interpolation=cv2.INTER_AREA) for k in (2, 7, 12)])
+    )
+
+
+def cropped(frame):
+    return cv2.resize(frame[4:60, 6:62], (64, 64), interpolation=cv2.INTER_CUBIC)
+
+
+def recompressed(frame):
+    return cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 30])[1], cv2.IMREAD_COLOR)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [cropped, recompressed, lambda f: f[:, ::-1], lambda f: cv2.convertScaleAbs(f, alpha=1, beta=12)],
+    ids=["cropped", "recompressed", "mirrored", "brightened"],
+)
+def test_copies_differ_little(change):
+    frames = moving(3)
+    copy = [np.ascontiguousarray(change(frame)) for frame in frames]
+    assert difference(signature(frames), signature(copy)) <= LIMIT
+
+
+def test_another_object_on_the_same_background_differs_much():
+    frames = moving(3)
+    other = []
+    for frame in frames:
+        square = (frame == (250, 180, 60)).all(axis=2)
+        assert square.sum() == 14 * 14
+        other.append(np.where(square[..., None], np.uint8([20, 40, 250]), frame))
+    assert difference(signature(frames), signature(other)) > 2 * LIMIT
+
+
+def test_the_order_of_two_clips_does_not_matter():
+    one, other = signature(moving(3)), signature([cropped(frame) for frame in moving(3)])
+    assert difference(one, other) == pytest.approx(difference(other, one))
+
+
+def test_candidates_are_all_pairs_above_the_cosine_with_mirrors():
+    rng = np.random.default_rng(0)
+    plain = rng.normal(size=(300, 8)).astype(np.float32)
+    mirrored = rng.normal(size=(300, 8)).astype(np.float32)
+    mirrored[7] = plain[42]
+    for matrix in (plain, mirrored):
+        faiss.normalize_L2(matrix)
+    found = {(pair.one, pair.other) for pair in candidates(plain, mirrored, 0.9)}
+    near = np.maximum(plain @ plain.T, np.maximum(plain @ mirrored.T, mirrored @ plain.T)) >= 0.9
+    assert found == {(i, j) for i, j in zip(*np.nonzero(near), strict=True) if i < j}
+    assert (7, 42) in found
+
+
+def test_groups_are_connected_components():
+    pairs = [Pair(5, 1, 1.0), Pair(1, 3, 1.0), Pair(2, 4, 1.0)]
+    assert sorted(groups(7, pairs)) == [[1, 3, 5], [2, 4]]
+    assert groups(3, []) == []
+
+
+def test_clusters_do_not_depend_on_the_run_and_near_centres_merge():
+    rng = np.random.default_rng(0)
+    centres = np.eye(3, 16, dtype=np.float32)
+    points = np.repeat(centres, 40, axis=0) + rng.normal(scale=0.05, size=(120, 16)).astype(np.float32)
+    faiss.normalize_L2(points)
+    first, again = cluster(points, 6, 0.9, 0), cluster(points, 6, 0.9, 0)
+    assert (first == again).all()
+    assert len(set(first.tolist())) == 3
+    assert all(len(set(first[k : k + 40].tolist())) == 1 for k in (0, 40, 80))
