@@ -44,6 +44,9 @@ class RunLogger(MLFlowLogger):
 
     def __init__(self, tracking: Tracking, stage: str, folder: RunFolder, config: str) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        import mlflow  # sets up its own logging, and announces every table of a new store
+
+        logging.getLogger(mlflow.__name__).setLevel(logging.WARNING)
         local = tracking.uri.startswith("sqlite:")
         super().__init__(
             experiment_name=tracking.experiment or stage,
@@ -52,8 +55,6 @@ class RunLogger(MLFlowLogger):
             artifact_location=Path("mlruns").resolve().as_uri() if local else None,
             log_model=False,
         )
-        for name in ("mlflow", "alembic"):  # they announce every table of a new store
-            logging.getLogger(name).setLevel(logging.WARNING)
         self._folder = folder
         self._config = config
         self._recorded = False
