@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from console import UserError
+from datamodules.latents import LatentData
 from flow.loss import at_quantiles, flow_matching_loss
 from flow.path import draw_times
 from inference.pipeline import Pipeline, open_text
@@ -49,7 +50,10 @@ class T2VModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Read from the latents what made them; whoever samples from this model must use the same."""
-        index = self.trainer.datamodule.open("train").index
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, LatentData):
+            raise UserError(f"T2V trains on datamodules.latents.LatentData; {type(data).__name__} came.")
+        index = data.open("train").index
         self._facts = {
             **{key: index[key] for key in ("tae", "tae_path", "latent_mean", "latent_std", "fps")},
             "text": index["text_encoder"],
@@ -116,7 +120,7 @@ class T2VModule(L.LightningModule):
 
     def exported_model(self) -> Transformer:
         """What inference loads: the moving average where there is one."""
-        return self.transformer if self.average is None else self.average.module
+        return self.transformer if self.average is None else cast(Transformer, self.average.module)
 
     def facts(self) -> dict[str, Any]:
         """What inference must know of these weights, with the sampling that products take by default."""

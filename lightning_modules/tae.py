@@ -1,7 +1,7 @@
 """Training the temporal autoencoder: reconstruct, stay near the prior, keep no outliers (Sec. 3.1.1)."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
@@ -64,7 +64,11 @@ class TAEModule(L.LightningModule):
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """PSNR of the posterior's mean, and the moments of the latents."""
         video = batch["video"]
-        self.example = self.example or {"frames": video.shape[1], "size": list(video.shape[-2:])}
+        self.example = self.example or {
+            "frames": video.shape[1],
+            "size": list(video.shape[-2:]),
+            "fps": float(batch["fps"][0]),
+        }
         mean = self.model.encode(video).mean
         self.moments.add(mean)
         decoded = self.model.decode(mean, frames=video.shape[1]).clamp(-1, 1)
@@ -128,7 +132,8 @@ class LatentMoments:
 
     def gathered(self, module: L.LightningModule) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation per channel over all processes."""
-        sums = module.all_gather(self.sums).reshape(-1, *self.sums.shape).sum(dim=0)
+        gathered = cast(Tensor, module.all_gather(self.sums))  # one more axis on several processes
+        sums = gathered.reshape(-1, *self.sums.shape).sum(dim=0)
         mean = sums[1] / sums[0]
         return mean.float(), (sums[2] / sums[0] - mean.square()).clamp(min=1e-12).sqrt().float()
 

@@ -28,7 +28,8 @@ class TemporalConv(nn.Module):
     def reset_parameters(self) -> None:
         """The centre tap passes each channel through."""
         nn.init.dirac_(self.conv.weight)
-        nn.init.zeros_(self.conv.bias)
+        with torch.no_grad():
+            self.conv.get_parameter("bias").zero_()
 
     def forward(self, x: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b tt c h w"]:
         h, w = x.shape[-2:]

@@ -5,6 +5,7 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import silu
 
 FREQUENCIES = 128  # not disclosed: as in DiT, 128 cosines and 128 sines
 TIME_SCALE = 1000.0  # flow times of [0, 1] are spread as diffusion's 1000 steps were
@@ -23,10 +24,10 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(2 * FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
+        self.first, self.second = nn.Linear(2 * FREQUENCIES, width), nn.Linear(width, width)
 
     def forward(self, time: Float[Tensor, " b"]) -> Float[Tensor, "b d"]:
-        return self.layers(sinusoid(time).to(self.layers[0].weight.dtype))
+        return self.second(silu(self.first(sinusoid(time).to(self.first.weight.dtype))))
 
 
 class SharedModulation(nn.Module):
@@ -47,7 +48,7 @@ class SharedModulation(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, embedding: Float[Tensor, "b d"]) -> Float[Tensor, "b vectors d"]:
-        return self.linear(nn.functional.silu(embedding)).unflatten(-1, (self.vectors, -1))
+        return self.linear(silu(embedding)).unflatten(-1, (self.vectors, -1))
 
 
 def modulate(x: Float[Tensor, "b n d"], scale: Tensor, shift: Tensor) -> Float[Tensor, "b n d"]:
