@@ -22,6 +22,7 @@ COLOURS: dict[str, RGB] = {
 }
 SHAPES = ("ball", "square", "triangle", "star")
 TEXTURES = ("plain", "striped", "dotted")
+PLAIN_SHARE = 0.75  # of sprites without a texture
 DIRECTIONS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 STILL = "still"
 SIZES = {"small": (0.140, 0.150), "big": (0.180, 0.190)}  # radius, short sides of the frame
@@ -76,7 +77,7 @@ class Scene:
     """Way along `direction` from the first to the last frame, sides of the frame."""
     camera: str = "static"
     phase: tuple[float, float] = (0.0, 0.0)
-    """Where in the background's pattern the camera stands."""
+    """Where in the background's pattern the camera stands; a static camera always stands at one place."""
     bounce: Bounce | None = None
 
     @property
@@ -145,10 +146,9 @@ def _look(rng: np.random.Generator, backgrounds: tuple[str, ...] = BACKGROUNDS) 
         colour=_pick(rng, tuple(COLOURS)),
         background=_pick(rng, backgrounds),
         direction=STILL,
-        texture=_pick(rng, TEXTURES),
+        texture="plain" if rng.uniform() < PLAIN_SHARE else _pick(rng, TEXTURES[1:]),
         size=size,
         radius=float(rng.uniform(*SIZES[size])),
-        phase=(float(rng.uniform()), float(rng.uniform())),
     )
 
 
@@ -171,7 +171,8 @@ def _filmed(rng: np.random.Generator) -> Scene:
     else:
         reach = 0.5 - REACH * look.radius - PAN / 2
     start = tuple(0.5 + _between(rng, -reach, reach) for _ in range(2))
-    return replace(look, camera=camera, start=start)
+    phase = (float(rng.uniform()), float(rng.uniform()))
+    return replace(look, camera=camera, start=start, phase=phase)
 
 
 def _bouncing(rng: np.random.Generator) -> Scene:
