@@ -33,7 +33,6 @@ def run(options: Namespace) -> int:
     config = settings(options)
     pipeline.survey(config)  # faults of the input before anything is created
     with locked(Path(config.out)), pipeline.pool_of(config) as engine:
-        pipeline.clean_encodes(config.work)
         if stage in TABLE_STAGES:
             pipeline.run_tables(config, stage, engine)
             print(f"{stage}: up to date in {config.work}", file=sys.stderr)

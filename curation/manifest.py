@@ -6,6 +6,7 @@ concatenation; columns of files (ingest) reach clips through `video_row`.
 """
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +54,9 @@ class Folder:
 
 
 def sweep(work: Path) -> None:
-    """Remove temporary files that killed processes left behind. Only for the holder of the folder's lock."""
-    for path in work.glob("*/.*.tmp*"):
-        path.unlink(missing_ok=True)
+    """Remove what killed processes left unfinished. Only for the holder of the folder's lock."""
+    for path in work.glob("*/.unfinished-*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:

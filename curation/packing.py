@@ -56,9 +56,7 @@ class TarJob:
         return {"errors": len(errors)}
 
     def _encode(self, row: Row) -> bytes:
-        with tempfile.TemporaryDirectory(
-            prefix=".encode-", suffix=".tmp", dir=self.work / "shards"
-        ) as folder:
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=self.work / "shards") as folder:
             target = Path(folder, "clip.mp4")
             transcode(self.root / row["source"], row, target, self.stage)
             return target.read_bytes()

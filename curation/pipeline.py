@@ -1,7 +1,6 @@
 """A run from the listing to the published shards: what is due, in which order, and what is told about it."""
 
 import os
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,9 +143,3 @@ def _costs(graph: Graph, notes: dict[str, dict]) -> dict[str, float]:
         for name, node in graph.nodes.items()
     }
     return {**costs, WHERE: sum(note.get("cpu_seconds", 0.0) for note in notes.values())}
-
-
-def clean_encodes(work: Path) -> None:
-    """Remove the folders that killed workers left while they encoded."""
-    for path in (work / WHERE).glob(".encode-*"):
-        shutil.rmtree(path, ignore_errors=True)

@@ -11,6 +11,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import av
+
 from curation.footage import open_video
 from curation.stage import Row
 from curation.stages.shards import Shards
@@ -21,6 +23,8 @@ FULL = "No space left on device"  # FFmpeg says it in words only
 def transcode(source: Path, row: Row, target: Path, stage: Shards) -> int:
     """Write the clip `row` of `source` to `target`; the number of frames written. ValueError where it cannot
     be."""
+    if stage.copy and not (stage.audio and row["audio"]) and fits(row) and _copy(source, target):
+        return row["frames"]
     command = _command(source, row, target, stage)
     try:
         done = subprocess.run(
@@ -40,6 +44,36 @@ def transcode(source: Path, row: Row, target: Path, stage: Shards) -> int:
     if frames != row["target"]["frames"]:
         raise ValueError(f"FFmpeg wrote {frames} frames; the bucket needs {row['target']['frames']}")
     return frames
+
+
+def fits(row: Row) -> bool:
+    """Whether the clip is a whole file that has the size, rate and frames of its bucket already."""
+    want = row["target"]
+    return (
+        row["codec"] == "h264"
+        and row["frames"] == row["file_frames"] == want["frames"]
+        and (row["width"], row["height"]) == (want["width"], want["height"])
+        and abs(row["file_fps"] / want["rate"] - 1) < 1e-3
+        and not row["vfr"]
+        and row["rotation"] == 0
+        and row["pixel_aspect"] == 1
+    )
+
+
+def _copy(source: Path, target: Path) -> bool:
+    """Put the video packets of `source` into a new mp4; False where its pixels are stored in another way."""
+    with open_video(source) as file:
+        stream = file.streams.video[0]
+        if stream.codec_context.pix_fmt != "yuv420p":
+            return False
+        options = {"fflags": "+bitexact", "movflags": "+faststart"}
+        with av.open(str(target), "w", options=options) as copy:
+            made = copy.add_stream_from_template(stream)
+            for packet in file.demux(stream):
+                if packet.size and packet.dts is not None:
+                    packet.stream = made
+                    copy.mux(packet)
+    return True
 
 
 def count_frames(path: Path) -> int:

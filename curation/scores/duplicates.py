@@ -72,8 +72,8 @@ class Signature:
 
 
 def difference(one: Signature, other: Signature) -> float:
-    """How much two clips differ where they differ most, 0 to 255, at the best mirroring and cropping; infinite where
-    a look at half the size in gray shows that they do."""
+    """How much two clips differ where they differ most, 0 to 255, at the best mirroring and cropping;
+    infinite where a look at half the size in gray shows that they do."""
     if one.coarse[0].shape != other.coarse[0].shape:
         return np.inf
     tries = []

@@ -59,6 +59,9 @@ class Shards:
     "Preset of x264"
     audio: bool = True
     "Keep the clip's sound (AAC)"
+    copy: bool = True
+    """Take over the packets of a silent result whose file already is one clip of its bucket: nothing is lost
+    twice"""
     encode_seconds: float = resource(300.0)
     "FFmpeg is killed when one clip takes longer"
 
@@ -72,7 +75,13 @@ class Shards:
 
     def settings(self) -> dict[str, Any]:
         """What can change the bytes of a tar."""
-        return {"crf": self.crf, "preset": self.preset, "audio": self.audio, "version": self.version}
+        return {
+            "crf": self.crf,
+            "preset": self.preset,
+            "audio": self.audio,
+            "copy": self.copy,
+            "version": self.version,
+        }
 
     def bucket(self, row: Row) -> tuple[tuple[int, int], Length] | None:
         """Frame size and duration bucket of a clip; None for one that is shorter than all."""

@@ -1,4 +1,4 @@
-"""Real mp4 files, made in milliseconds: textured pictures that move as asked, of any size, rate and length."""
+"""Real mp4 files, made in milliseconds: textured pictures that move as asked, of any size and rate."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -71,7 +71,7 @@ def write_audio(path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight clips, one with a caption, one of two shots, one still, one copy, and files that are no videos."""
+    """Clips, one with a caption, one of two shots, a still, a copy, and files that are no videos."""
     root = tmp_path_factory.mktemp("raw")
     for seed in range(6):
         write_video(root / f"clip {seed}.mp4", moving(seed))
@@ -92,7 +92,7 @@ def config(raw: Path, tmp_path: Path) -> Callable[..., Config]:
     """The demo's settings over `raw`, into a fresh folder, without the models (`--set` texts change it)."""
 
     def make(*changes: str, source: Path = raw, out: Path = tmp_path / "out") -> Config:
-        light = ["visual.text_frames=0", "embed.size=32", "unit=4", "mlflow=false", "examples=2"]
+        light = ["visual.text_frames=1", "embed.size=32", "unit=4", "mlflow=false", "examples=2"]
         return load("configs/curation/demo.yaml", {"input": str(source), "out": str(out)}, [*light, *changes])
 
     return make

@@ -1,4 +1,5 @@
-"""Units of work are cut by content: a new file disturbs one unit, and nothing depends on the order of the disk."""
+"""Units of work are cut by content: a new file disturbs one unit, and nothing depends on the order of the
+disk."""
 
 import os
 

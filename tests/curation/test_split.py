@@ -1,4 +1,4 @@
-"""Clips are spans of presentation times: exact at cuts, under variable frame rates, and after a late start."""
+"""Clips are spans of presentation times: exact at cuts, at variable rates and after a late start."""
 
 import pytest
 
