@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from typing_extensions import override
 
 from console import UserError
+from lightning_modules.allocator import keep_freed_memory
 from lightning_modules.callbacks.checkpoint import RunCheckpoint
 from lightning_modules.callbacks.export import ExportModel
 from lightning_modules.callbacks.non_finite import NonFinite
@@ -100,6 +101,8 @@ class StageCLI(LightningCLI):
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         asked = self._get(self.config_init, "trainer")
+        if asked["accelerator"] == "cpu" or not torch.cuda.is_available():
+            keep_freed_memory()
         loggers = self._loggers(asked["logger"]) if self.subcommand == "fit" else []
         self._exporter = ExportModel()
         ours = [GracefulStop(), NonFinite(), Throughput(), TrainingProgress(), self._exporter]
