@@ -25,7 +25,7 @@ COMMANDS = [
 ]
 
 FILE_LINES = 300
-FUNCTION_LINES = 45
+FUNCTION_LINES = 50
 VAGUE = {"utils", "util", "common", "misc", "helpers", "base"}
 
 
