@@ -27,7 +27,13 @@ def interpolate(
     )
 
 
-def draw_times(count: int, generator: torch.Generator | None = None) -> Float[Tensor, " count"]:
-    """`count` times in (0, 1) from the logit-normal distribution with mean 0 and standard deviation 1."""
+def draw_times(
+    count: int, generator: torch.Generator | None = None, mean: float = 0.0
+) -> Float[Tensor, " count"]:
+    """`count` times in (0, 1) from the logit-normal distribution; the paper's has mean 0, and deviation 1 as here.
+
+    A negative `mean` looks at noisier points: where each token shows at once what it holds, what tokens must agree
+    on is decided near t = 0.
+    """
     device = generator.device if generator is not None else None
-    return torch.sigmoid(torch.randn(count, generator=generator, device=device))
+    return torch.sigmoid(mean + torch.randn(count, generator=generator, device=device))

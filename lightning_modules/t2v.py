@@ -29,6 +29,7 @@ class T2VModule(L.LightningModule):
         transformer: Shape of the model.
         optimizer: AdamW and its schedule.
         text_drop: Chance that a clip trains under the null text, which guidance needs. Not disclosed.
+        time_mean: Mean of the logit of training times; the paper's is 0, negative looks at noisier points.
         ema: Decay of the weights' moving average, which is validated, sampled and exported; 0 keeps none.
         sampling: How the samples shown during training are made.
     """
@@ -38,6 +39,7 @@ class T2VModule(L.LightningModule):
         transformer: TransformerConfig,
         optimizer: OptimizerConfig,
         text_drop: float = 0.1,
+        time_mean: float = 0.0,
         ema: float = 0.0,
         sampling: Sampling = Sampling(),  # noqa: B008, it is frozen
     ) -> None:
@@ -46,7 +48,8 @@ class T2VModule(L.LightningModule):
             raise ValueError(f"text_drop {text_drop} must be in [0, 1] and ema {ema} in [0, 1).")
         self.transformer = Transformer(transformer)
         self.average = AveragedModel(self.transformer, avg_fn=Average(ema)) if ema else None
-        self.optimizer_config, self.text_drop, self.sampling = optimizer, text_drop, sampling
+        self.optimizer_config, self.text_drop, self.time_mean = optimizer, text_drop, time_mean
+        self.sampling = sampling
 
     def setup(self, stage: str) -> None:
         """Read from the latents what made them; whoever samples from this model must use the same."""
@@ -73,7 +76,7 @@ class T2VModule(L.LightningModule):
         latent, text = batch["latent"], TextTokens(**batch["text"])
         dropped = torch.rand(len(latent), device=self.device) < self.text_drop
         text = replace_text(text, dropped, self.null)
-        time = draw_times(len(latent)).to(self.device)
+        time = draw_times(len(latent), mean=self.time_mean).to(self.device)
         losses = flow_matching_loss(
             self._velocity(self.transformer, text), latent, torch.randn_like(latent), time
         )

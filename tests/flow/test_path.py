@@ -30,4 +30,6 @@ def test_times_are_logit_normal():
     logits = torch.logit(draw_times(200_000, torch.Generator().manual_seed(0)).double())
     assert logits.mean().item() == pytest.approx(0, abs=0.01)
     assert logits.std().item() == pytest.approx(1, abs=0.01)
+    shifted = torch.logit(draw_times(200_000, torch.Generator().manual_seed(0), mean=-1.0).double())
+    torch.testing.assert_close(shifted, logits - 1, atol=1e-4, rtol=0)
     assert torch.mean((logits.abs() < 1).double()).item() == pytest.approx(0.6827, abs=0.005)
