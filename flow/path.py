@@ -30,10 +30,10 @@ def interpolate(
 def draw_times(
     count: int, generator: torch.Generator | None = None, mean: float = 0.0
 ) -> Float[Tensor, " count"]:
-    """`count` times in (0, 1) from the logit-normal distribution; the paper's has mean 0, and deviation 1 as here.
+    """`count` times in (0, 1) from the logit-normal distribution of deviation 1; the paper's has mean 0.
 
-    A negative `mean` looks at noisier points: where each token shows at once what it holds, what tokens must agree
-    on is decided near t = 0.
+    A negative `mean` looks at noisier points: where each token soon shows what it holds, what the tokens must
+    agree on is decided near t = 0.
     """
     device = generator.device if generator is not None else None
     return torch.sigmoid(mean + torch.randn(count, generator=generator, device=device))
