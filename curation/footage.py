@@ -16,6 +16,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.container import InputContainer
 from jaxtyping import UInt8
 
 av.logging.set_level(av.logging.PANIC)  # FFmpeg's own chatter; failures reach us as exceptions
@@ -76,7 +77,7 @@ def sample_indices(frames: int, count: int) -> list[int]:
     return [int((2 * k + 1) * frames / (2 * count)) for k in range(count)]
 
 
-def open_video(path: Path | str) -> av.container.InputContainer:
+def open_video(path: Path | str) -> InputContainer:
     """Open a file, whatever bytes its metadata has."""
     return av.open(str(path), metadata_errors="replace")
 
@@ -94,7 +95,7 @@ def frames_of(
             sought = seek and start_pts > (stream.start_time or 0)
             if sought:
                 container.seek(start_pts, stream=stream)
-            frames = (frame for frame in container.decode(stream) if stamp(frame) is not None)
+            frames = stamped(container.decode(stream))
             first = next(frames, None)
             if sought and (first is None or stamp(first) > start_pts):
                 continue  # this demuxer cannot seek: decode from the start
@@ -102,9 +103,17 @@ def frames_of(
             return
 
 
-def stamp(frame: av.VideoFrame) -> int | None:
+def stamped(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """The frames that say when they are shown."""
+    return (frame for frame in frames if frame.pts is not None or frame.dts is not None)
+
+
+def stamp(frame: av.VideoFrame) -> int:
     """Presentation time in ticks; old containers have only decoding times."""
-    return frame.pts if frame.pts is not None else frame.dts
+    when = frame.pts if frame.pts is not None else frame.dts
+    if when is None:
+        raise ValueError("a frame without a time")
+    return when
 
 
 def _within(

@@ -46,7 +46,7 @@ class Graph:
     def needed(self, name: str) -> list[str]:
         """`name` and what is upstream of it, in order."""
         wanted = {name}
-        for node in reversed(self.nodes.values()):
+        for node in reversed(list(self.nodes.values())):
             if node.name in wanted:
                 wanted.update(node.columns)
         return [known for known in self.nodes if known in wanted]

@@ -67,7 +67,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
 
 def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """One stage's table of one unit, or the named columns of it."""
-    return pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None)
+    return pq.read_table(path, columns=None if columns is None else list(columns))
 
 
 def join(parts: Mapping[str, Path], columns: Mapping[str, Sequence[str]]) -> pa.Table:

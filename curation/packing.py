@@ -45,8 +45,8 @@ class TarJob:
                 for k, row in enumerate(self.tar.rows):
                     beat(k)
                     video, error = (None, skip[k]) if k in skip else guarded(self._encode, row)
-                    if error is not None:
-                        errors[row["clip_id"]] = error
+                    if video is None:
+                        errors[row["clip_id"]] = error or "no result"
                         continue
                     add_member(tar, f"{row['clip_id']}.json", record(row, self.tar.bucket).to_json().encode())
                     add_member(tar, f"{row['clip_id']}.mp4", video)

@@ -118,7 +118,7 @@ def run_shards(
         todo: list[Job] = [TarJob(tar, config.shards, graph.root, config.work.absolute()) for tar in due]
         for done in track(engine.run(todo), "shards", total=len(todo)):
             _warn(done)
-    notes = {tar.name: finished(config.work, tar) for tar in tars}
+    notes = {tar.name: note for tar in tars if (note := finished(config.work, tar))}
     sets = shard_sets(config.work, tars, notes)
     if publish(Path(config.out) / "shards", sets):
         counts = ", ".join(f"{split} {sum(shard.samples for _, shard in sets[split])}" for split in SPLITS)

@@ -51,7 +51,7 @@ class Verdicts:
     def first(self) -> list[str | None]:
         """The first failing rule of each row."""
         names = [rule.name for rule in self.subset.rules]
-        where, failing = self.fails.argmax(axis=0), self.fails.any(axis=0)
+        where, failing = self.fails.argmax(axis=0).tolist(), np.asarray(self.fails.any(axis=0)).tolist()
         return [names[k] if bad else None for k, bad in zip(where, failing, strict=True)]
 
 

@@ -16,7 +16,7 @@ def build(kind: type[Built], values: Any, where: str) -> Built:
     if not isinstance(values, Mapping):
         raise UserError(f"{where}: expected keys with values, got {values!r}.")
     hints = get_type_hints(kind)
-    known = {f.name: hints[f.name] for f in fields(kind)}
+    known = {f.name: hints[f.name] for f in fields(kind)}  # pyright: ignore[reportArgumentType]
     for key in values:
         if key not in known:
             raise UserError(f"{where}: unknown key {key!r}{suggest(key, known)}. Known: {', '.join(known)}.")
@@ -45,7 +45,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             raise UserError(f"{where}: expected {len(each)} values, got {value!r}.")
         return tuple(_convert(one, item, where) for one, item in zip(each, value, strict=True))
     if is_dataclass(hint):
-        return build(hint, value, where)
+        return build(hint, value, where)  # pyright: ignore[reportArgumentType]
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, hint) and not (hint in (int, float) and isinstance(value, bool)):

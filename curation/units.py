@@ -98,7 +98,7 @@ class BarrierJob:
         return {"rows": len(added)}
 
 
-def opened(stage: Stage, root: Path) -> Callable:
+def opened(stage: Any, root: Path) -> Callable:
     """What `stage.open` gave in this process."""
     key = (stage, root)
     if key not in _opened:

@@ -132,6 +132,7 @@ class Pool:
 
     def _hear(self, worker: _Worker, kind: str, content: Any) -> Done | None:
         task = worker.task
+        assert task is not None  # a worker speaks only of the task that it was given
         worker.since = time.monotonic()
         if kind == "row":
             worker.row = content

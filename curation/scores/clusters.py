@@ -21,7 +21,7 @@ def cluster(features: Float[np.ndarray, "n d"], count: int, merge: float, seed: 
     )
     kmeans.train(features)
     _, nearest = kmeans.index.search(features, 1)
-    return _merged(kmeans.centroids, merge)[nearest[:, 0]]
+    return _merged(np.asarray(kmeans.centroids), merge)[nearest[:, 0]]
 
 
 def _merged(centroids: Float[np.ndarray, "k d"], merge: float) -> Int[np.ndarray, " k"]:

@@ -106,7 +106,9 @@ def _fit(whole: Float[np.ndarray, "k s s 3"], cut: Float[np.ndarray, "k s s 3"],
     """`cut`, made smaller, at the place in `whole` where it fits best: one place for all pictures."""
     side = round(whole.shape[1] * part)
     small = [cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) for picture in cut]
-    squares = sum(cv2.matchTemplate(w, c, cv2.TM_SQDIFF) for w, c in zip(whole, small, strict=True))
+    squares = np.sum(
+        [cv2.matchTemplate(w, c, cv2.TM_SQDIFF) for w, c in zip(whole, small, strict=True)], axis=0
+    )
     least, _, (left, top), _ = cv2.minMaxLoc(squares)
     gap = whole[:, top : top + side, left : left + side] - np.stack(small)
     return Fit(least / gap.size, gap)

@@ -51,7 +51,7 @@ class TextReader:
     def read(self, picture: UInt8[np.ndarray, "h w 3"]) -> list[Word]:
         """The words of an RGB picture that the detector is sure of."""
         picture = self._sized(picture)
-        (chance,) = self.detector.run(None, {"x": _tensor(picture)})
+        chance = np.asarray(self.detector.run(None, {"x": _tensor(picture)})[0])
         words = []
         for box, detection in self._boxes(chance[0, 0]):
             recognition, letters = self._recognise(_straighten(picture, box))
@@ -82,7 +82,7 @@ class TextReader:
     def _recognise(self, line: UInt8[np.ndarray, "h w 3"]) -> tuple[float, int]:
         """Mean probability of the letters read and their number (greedy CTC: class 0 is the blank)."""
         columns = min(max(round(line.shape[1] * LINE / line.shape[0]), LINE), WIDEST)
-        (chance,) = self.recogniser.run(None, {"x": _tensor(cv2.resize(line, (columns, LINE)))})
+        chance = np.asarray(self.recogniser.run(None, {"x": _tensor(cv2.resize(line, (columns, LINE)))})[0])
         best = chance[0].argmax(axis=1)
         letters = (best != 0) & (best != np.roll(best, 1))
         return (

@@ -27,16 +27,10 @@ class VmafMotion(Observer):
 
     def see(self, seen: Seen) -> None:
         frame = seen.frame
-        if self.shape != (
-            frame.width,
-            frame.height,
-            frame.format.name,
-        ):  # the first frame, or the stream changed size
-            self.shape = (frame.width, frame.height, frame.format.name)
-            self.graph = self._build(frame)
-            first = True
-        else:
-            first = False
+        shape = (frame.width, frame.height, frame.format.name)
+        first = self.graph is None or shape != self.shape  # a stream may change its size
+        if self.graph is None or first:
+            self.graph, self.shape = self._build(frame), shape
         self.graph.push(frame)
         score = float(self.graph.pull().metadata["lavfi.vmafmotion.score"])
         if not first:

@@ -6,14 +6,15 @@ rate, the length and whether the rate varies are what the packets say, not what 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import av
 import numpy as np
+from av.container import InputContainer
 
 from curation.footage import open_video
 from curation.listing import sidecar
@@ -67,7 +68,7 @@ def facts(path: Path, whole: float) -> Row:
             raise ValueError(f"truncated: {len(stamps)} of {promised} frames can be read")
         if not len(stamps):
             raise ValueError("no video frame can be read")
-        base = Fraction(stream.time_base)
+        base = stream.time_base or Fraction(1, 1000)
         return {
             "container": container.format.name,
             "codec": stream.codec_context.name,
@@ -78,7 +79,7 @@ def facts(path: Path, whole: float) -> Row:
         }
 
 
-def _packets(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[np.ndarray, int]:
+def _packets(container: InputContainer, stream: av.VideoStream) -> tuple[np.ndarray, int]:
     """Sorted presentation times of all whole packets, in ticks, and the end of the last one."""
     stamps, end = [], 0
     try:
@@ -94,10 +95,10 @@ def _packets(container: av.container.InputContainer, stream: av.VideoStream) -> 
     return np.sort(np.array(stamps, dtype=np.int64)), end
 
 
-def _shape(container: av.container.InputContainer, stream: av.VideoStream) -> Row:
+def _shape(container: InputContainer, stream: av.VideoStream) -> Row:
     """Size as shown: a quarter turn swaps the sides."""
     width, height = stream.codec_context.width, stream.codec_context.height
-    first = next(container_frames(container, stream), None)
+    first = next(_frames(container, stream), None)
     if first is None:
         raise ValueError("no video frame can be decoded")
     rotation = -int(getattr(first, "rotation", 0) or 0) % 360
@@ -112,7 +113,7 @@ def _shape(container: av.container.InputContainer, stream: av.VideoStream) -> Ro
     }
 
 
-def container_frames(container: av.container.InputContainer, stream: av.VideoStream) -> Any:
+def _frames(container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
     """Frames from the start of a container that was read before."""
     stream.codec_context.thread_count = 1
     try:

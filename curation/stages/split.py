@@ -17,7 +17,7 @@ from typing import ClassVar, NamedTuple
 import av
 
 from console import UserError
-from curation.footage import open_video, stamp
+from curation.footage import open_video, stamp, stamped
 from curation.stage import FanOutStage, Row
 from storage import fingerprint
 
@@ -166,10 +166,8 @@ def _decode(path: Path) -> Iterator[tuple[av.VideoFrame, float]]:
         stream.codec_context.thread_count = 1
         origin = (container.start_time or 0) / 1_000_000
         last = None
-        for frame in container.decode(stream):
-            if stamp(frame) is not None and (
-                last is None or stamp(frame) > last
-            ):  # broken files repeat times
+        for frame in stamped(container.decode(stream)):
+            if last is None or stamp(frame) > last:  # broken files repeat times
                 last = stamp(frame)
                 yield frame, origin
 

@@ -12,6 +12,8 @@ from curation.engine.serial import Serial
 from curation.rules import read_subset
 from curation.table import files
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
 REASONS = {  # label of the toy world: rules that may say it; None for a file that cannot be read
     "hard_cuts": {"whole shot"},
     "fade": {"whole shot", "no fade"},
@@ -32,7 +34,7 @@ def judged(tmp_path_factory):
     from evaluation.toy_world.write import make
 
     folder = tmp_path_factory.mktemp("toy")
-    make(Settings(clips=240, seed=5, spoilers=0.5), folder / "raw", 1)
+    make(Settings(clips=160, seed=5, spoilers=0.6), folder / "raw", 1)
     config = load(
         "configs/curation/demo.yaml", {"input": str(folder / "raw"), "out": str(folder / "out")}, []
     )
@@ -48,12 +50,11 @@ def judged(tmp_path_factory):
     return {row["file"]: row for row in truth if row["file"].endswith(".mp4")}, spans, broken
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("label", REASONS)
 def test_spoilers_are_caught_for_the_right_reason(judged, label):
     truth, spans, broken = judged
     named = [name for name, row in truth.items() if row["label"] == label]
-    assert len(named) >= 8
+    assert len(named) >= 6
     if REASONS[label] is None:
         assert set(named) <= broken
         return
@@ -65,7 +66,6 @@ def test_spoilers_are_caught_for_the_right_reason(judged, label):
     assert len(caught) / len(named) >= 0.95, sorted(set(named) - set(caught))
 
 
-@pytest.mark.slow
 def test_copies_are_found_and_one_of_each_stays(judged):
     truth, spans, _ = judged
     pairs = [
@@ -78,7 +78,6 @@ def test_copies_are_found_and_one_of_each_stays(judged):
         assert sum(spans[member][0][0] for member, group in groups.items() if group == name) == 1
 
 
-@pytest.mark.slow
 def test_ordinary_clips_are_not_lost(judged):
     truth, spans, _ = judged
     copied = {row["source"] for row in truth.values() if row.get("source")}
@@ -86,5 +85,5 @@ def test_ordinary_clips_are_not_lost(judged):
     plain += [name for name, row in truth.items() if row["label"] == "variable_frame_rate"]
     usable = [(name, kept, reasons) for name in plain for kept, reasons, row in spans[name] if row["usable"]]
     lost = [(name, reasons) for name, kept, reasons in usable if not kept]
-    assert len(usable) > 100
+    assert len(usable) > 50
     assert len(lost) / len(usable) <= 0.03, lost
