@@ -1,0 +1,134 @@
+"""The two stages: what each step looks at, what is dropped, what is averaged, what is measured."""
+
+import pytest
+import torch
+
+from lightning_modules.optimization import OptimizerConfig
+from lightning_modules.t2v import Average, T2VModule, replace_text
+from lightning_modules.tae import LatentMoments, TAELossConfig, TAEModule, psnr
+from models.tae import TAEConfig
+from models.tae.losses import kl_divergence, outlier_penalty
+from models.text import TextTokens
+from models.transformer import TransformerConfig
+
+SHAPE = TransformerConfig(
+    width=16, layers=1, heads=2, feed_forward=16, latent_channels=4, grid=(2, 2, 2), text_widths=(6,)
+)
+
+
+def t2v(**options) -> T2VModule:
+    module = T2VModule(SHAPE, OptimizerConfig(), **options)
+    module.log = lambda *args, **kwargs: None
+    module.__dict__["null"] = torch.full((2, 6), 7.0)  # tokens of the empty text, without an encoder
+    return module
+
+
+def batch(size: int) -> dict:
+    return {
+        "latent": torch.randn(size, 1, 4, 4, 4),
+        "text": {"embedding": torch.randn(size, 5, 6), "mask": torch.ones(size, 5, dtype=torch.bool)},
+    }
+
+
+def seen_by(module: T2VModule, size: int) -> dict:
+    """What the transformer gets in one training step."""
+    seen = {}
+
+    def look(_, args):
+        seen.update(point=args[0], time=args[1], text=args[2][0])
+
+    handle = module.transformer.register_forward_pre_hook(look)
+    with torch.no_grad():
+        module.training_step(batch(size), 0)
+    handle.remove()
+    return seen
+
+
+@pytest.mark.parametrize("drop", [0.0, 0.1, 1.0])
+def test_text_is_dropped_as_often_as_asked(drop):
+    text = seen_by(t2v(text_drop=drop), 10_000)["text"]
+    nulls = (text.embedding[:, :2] == 7).all(dim=(1, 2)) & (text.mask.sum(dim=1) == 2)
+    assert nulls.float().mean().item() == pytest.approx(drop, abs=0.01)
+    assert (text.mask.sum(dim=1)[~nulls] == 5).all()
+
+
+def test_each_clip_has_a_time_and_a_noise_of_its_own():
+    seen = seen_by(t2v(), 64)
+    assert len(seen["time"].unique()) == 64
+    assert len(seen["point"].flatten(1).unique(dim=0)) == 64
+
+
+def test_times_are_the_papers_unless_the_config_moves_them():
+    paper, moved = (torch.logit(seen_by(t2v(time_mean=mean), 20_000)["time"]) for mean in (0.0, -1.0))
+    assert paper.mean().item() == pytest.approx(0, abs=0.03)
+    assert moved.mean().item() == pytest.approx(-1, abs=0.03)
+    assert moved.std().item() == pytest.approx(1, abs=0.03)
+
+
+def test_the_null_text_takes_the_place_of_whole_rows():
+    text = TextTokens(torch.randn(3, 4, 6), torch.tensor([[True] * 4, [True] * 3 + [False], [True] * 4]))
+    null = torch.full((2, 6), 7.0)
+    replaced = replace_text(text, torch.tensor([False, True, False]), null)
+    torch.testing.assert_close(replaced.embedding[::2], text.embedding[::2])
+    assert replaced.mask.tolist() == [[True] * 4, [True, True, False, False], [True] * 4]
+    torch.testing.assert_close(replaced.embedding[1], torch.cat([null, torch.zeros(2, 6)]))
+
+
+def test_held_out_loss_has_the_same_noise_at_every_time_of_asking():
+    module, held_out = t2v(), batch(4)
+    with torch.no_grad():
+        first, second = (module._held_out_loss(held_out, 3) for _ in range(2))
+        other = module._held_out_loss(held_out, 4)
+    assert first == second
+    assert first != other
+
+
+def test_the_average_follows_at_first_and_then_holds_its_decay():
+    average = Average(0.99)
+    weight, held = torch.ones(1), torch.zeros(1)
+    assert average(held, weight, 0).item() == pytest.approx(0.9)
+    assert average(held, weight, 10_000).item() == pytest.approx(0.01)
+
+
+def test_with_an_average_that_is_what_is_exported_and_without_it_the_weights():
+    averaged, plain = t2v(ema=0.9), t2v()
+    assert averaged.exported_model() is averaged.average.module
+    assert plain.exported_model() is plain.transformer
+
+
+def tae_module(**weights) -> TAEModule:
+    config = TAEConfig(halves="compact", widths=(8, 8, 8), blocks=1, latent_channels=4)
+    module = TAEModule(config, TAELossConfig(**weights), OptimizerConfig())
+    module.log = module.log_dict = lambda *args, **kwargs: None
+    return module
+
+
+def test_the_tae_loss_is_the_weighted_sum_of_its_parts():
+    video = {"video": torch.rand(2, 8, 3, 32, 32) * 2 - 1}
+    losses = {}
+    for weights in ((0.0, 0.0), (0.5, 0.0), (0.0, 2.0)):
+        torch.manual_seed(0)
+        module = tae_module(kl=weights[0], outlier=weights[1])
+        torch.manual_seed(1)
+        losses[weights] = module.training_step(video, 0)
+    posterior = module.model.encode(video["video"])
+    torch.manual_seed(1)
+    latent = posterior.sample(torch.randn_like(posterior.mean))
+    torch.testing.assert_close(losses[0.5, 0.0] - losses[0.0, 0.0], 0.5 * kl_divergence(posterior))
+    torch.testing.assert_close(losses[0.0, 2.0] - losses[0.0, 0.0], 2 * outlier_penalty(latent))
+
+
+def test_moments_of_batches_are_those_of_the_whole():
+    latents = 5 + 3 * torch.randn(6, 2, 4, 3, 3)
+    moments, module = LatentMoments(4, torch.device("cpu")), tae_module()
+    module.all_gather = lambda value: value
+    for part in latents.split((1, 2, 3)):
+        moments.add(part)
+    mean, std = moments.gathered(module)
+    torch.testing.assert_close(mean, latents.mean(dim=(0, 1, 3, 4)))
+    torch.testing.assert_close(std, latents.std(dim=(0, 1, 3, 4), correction=0))
+
+
+def test_psnr_of_a_known_error():
+    truth = torch.zeros(2, 1, 3, 4, 4)
+    torch.testing.assert_close(psnr(truth + 0.2, truth), torch.full((2,), 20.0))
