@@ -18,7 +18,7 @@ from jaxtyping import Float, UInt8
 BLOCK = 1024  # queries per search: bounds the memory of the pairs
 CROPS = (1.0, 0.95, 0.9, 0.86, 0.82, 0.78)  # part of each side of the picture that a copy may keep
 WORST = 96.0  # percentile of the pixel differences that must be small: an object is more than the rest
-COARSE = 30.0  # root mean square of the gray difference at half the size above which two are not alike
+COARSE = 9.0  # root mean square of the gray difference at half the size above which two are not alike
 STRUCTURE = 2.0  # levels of luma per pixel
 CELLS = 8  # along each side
 SPREAD = (
@@ -62,9 +62,8 @@ class Signature:
         self.views = (soft, np.ascontiguousarray(soft[:, :, ::-1]))
         gray = np.ascontiguousarray(soft.mean(axis=3).transpose(1, 2, 0))  # the instants become channels
         self.structured = _spread(gray[..., 0]) >= SPREAD
-        half = cv2.resize(gray, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).reshape(
-            len(gray) // 2, -1, len(soft)
-        )
+        half = _reduce(gray, 0.5)
+        half -= half.mean(axis=(0, 1))  # copies may be brightened
         self.coarse = tuple(np.ascontiguousarray(v) for v in (half, half[:, ::-1]))
         self.reduced = {
             (part, k): _reduce(view, part) for part in CROPS for k, view in enumerate(self.coarse)
