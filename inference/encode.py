@@ -123,7 +123,7 @@ def _open(tae: Path, options: EncodeOptions) -> Encoders:
 
 
 def _check_buckets(buckets: set[str], encoders: Encoders) -> None:
-    factor = encoders.tae.model.config.factor
+    factor = encoders.tae.model.config.space_factor
     for bucket in sorted(buckets):
         shape = bucket_shape(bucket)
         if shape.height % factor or shape.width % factor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from console import UserError
 from inference.weights import load_model
-from models.tae import TAE
+from models.tae import TAE, TAEConfig
 from models.text import TextEncoder, open_text_encoder
 from models.transformer import Transformer
 
@@ -22,9 +22,10 @@ class Shape:
     height: int
     width: int
 
-    def latent(self, factor: int) -> tuple[int, int, int]:
-        """Frames, rows and columns of the latent of a TAE that makes each `factor` times smaller."""
-        return -(-self.frames // factor), self.height // factor, self.width // factor
+    def latent(self, tae: TAEConfig) -> tuple[int, int, int]:
+        """Frames, rows and columns of the latent of a TAE of this shape."""
+        space = tae.space_factor
+        return -(-self.frames // tae.time_factor), self.height // space, self.width // space
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}x{self.frames}"

@@ -93,7 +93,7 @@ def sample_latent(
 
 def noise(pipeline: Pipeline, seeds: Sequence[int], shape: Shape) -> Float[Tensor, "b t c h w"]:
     """Standard normal noise, drawn for each sample from its own seed on the CPU: the same on every device."""
-    t, h, w = shape.latent(pipeline.tae.config.factor)
+    t, h, w = shape.latent(pipeline.tae.config)
     channels = pipeline.transformer.config.latent_channels
     drawn = [torch.randn(t, channels, h, w, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return torch.stack(drawn).to(pipeline.device)

@@ -46,17 +46,17 @@ class TAE(nn.Module):
         self.register_buffer("latent_std", torch.ones(config.latent_channels))
 
     def encode(self, video: Float[Tensor, "b t 3 h w"]) -> Posterior:
-        """Encode pixels in [-1, 1]: t frames give ceil(t / factor); h and w must be multiples of factor.
+        """Encode pixels in [-1, 1]: t frames give ceil(t / time_factor); h and w must divide by space_factor.
 
         A video whose length is no multiple is continued by its last frame.
         """
-        factor = self.config.factor
+        factor = self.config.space_factor
         t, _, h, w = video.shape[1:]
         if h % factor or w % factor:
             raise ValueError(
                 f"The TAE needs height and width in multiples of {factor}; {h} x {w} came. Crop or pad it."
             )
-        surplus = -t % factor
+        surplus = -t % self.config.time_factor
         if surplus:
             video = torch.cat([video, video[:, -1:].expand(-1, surplus, -1, -1, -1)], dim=1)
         mean, logvar = self.encoder(video).chunk(2, dim=2)
@@ -65,7 +65,7 @@ class TAE(nn.Module):
     def decode(
         self, latent: Float[Tensor, "b t c h w"], frames: int | None = None
     ) -> Float[Tensor, "b tt 3 hh ww"]:
-        """Decode to factor x t frames, or to the first `frames` of them: the rest are spurious (Fig. 4)."""
+        """Decode to time_factor x t frames, or to the first `frames`: the rest are spurious (Fig. 4)."""
         return self.decoder(latent)[:, :frames]
 
     def normalise(self, latent: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:

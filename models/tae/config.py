@@ -35,9 +35,14 @@ class TAEConfig:
             _check_compact(self.widths)
 
     @property
-    def factor(self) -> int:
-        """How many frames, rows and columns of pixels one position of the latent stands for."""
+    def space_factor(self) -> int:
+        """How many rows, and how many columns, of pixels one position of the latent stands for."""
         return 2 ** (len(self.widths) - (self.halves == "inflated"))
+
+    @property
+    def time_factor(self) -> int:
+        """How many frames one frame of the latent stands for."""
+        return self.space_factor
 
 
 def _check_compact(widths: tuple[int, ...]) -> None:

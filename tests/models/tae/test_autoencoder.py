@@ -94,7 +94,7 @@ def test_a_shape_that_cannot_be_built_is_refused(fields):
 
 def test_presets_compress_eight_times_each_way_into_sixteen_channels():
     for config in PRESETS.values():
-        assert (config.factor, config.latent_channels) == (8, 16)
+        assert (config.time_factor, config.space_factor, config.latent_channels) == (8, 8, 16)
         with torch.device("meta"):
             TAE(config)
 
