@@ -103,12 +103,7 @@ def run_shards(
     }
     kept = clips.filter(pa.array(verdicts.kept)).to_pylist()
     if not kept:
-        worst = max(verdicts.funnel, key=lambda step: step.rejected)
-        raise UserError(
-            f"No clip passed the subset {verdicts.subset.name!r}: of {len(clips)}, the rule {worst.rule!r} "
-            f"({worst.says}) rejected {worst.rejected}. Choose other rules with subset, or see: "
-            "python -m curation.run select"
-        )
+        raise UserError(_nothing_kept(config, graph, clips, verdicts))
     tars = plan(kept, config.shards, lineage)
     (config.work / WHERE).mkdir(parents=True, exist_ok=True)
     due = [tar for tar in tars if finished(config.work, tar) is None]
@@ -130,6 +125,25 @@ def pool_of(config: Config) -> Pool:
     """The default engine for `config`."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return Pool(config.workers or cores, Limits(row_seconds=config.row_seconds))
+
+
+def _nothing_kept(config: Config, graph: Graph, clips: pa.Table, verdicts: Verdicts) -> str:
+    """Why there is nothing to write: no file that can be read, or a rule."""
+    if len(clips):
+        worst = max(verdicts.funnel, key=lambda step: step.rejected)
+        return (
+            f"No clip passed the subset {verdicts.subset.name!r}: of {len(clips)}, the rule {worst.rule!r} "
+            f"({worst.says}) rejected {worst.rejected}. Choose other rules with subset, or see: "
+            "python -m curation.run select"
+        )
+    files = table.files(graph).to_pylist()
+    broken = [f"  {row['source']}: {row['ingest_error']}" for row in files if row["ingest_error"]]
+    more = f"\n  and {len(broken) - 5} more" if len(broken) > 5 else ""
+    return (
+        f"No clip in {len(files)} files of {config.input}; {len(broken)} cannot be read:\n"
+        + "\n".join(broken[:5])
+        + f"{more}\nRepair or replace them, or give another input."
+    )
 
 
 def _warn(done: Done) -> None:

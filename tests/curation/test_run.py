@@ -79,6 +79,17 @@ def test_nothing_that_passes_is_said_with_the_rule_that_rejected_most(config, se
         pipeline.run_all(config(f"subset={rules}"), serial)
 
 
+def test_files_that_cannot_be_read_are_named_where_no_clip_is_left(config, serial, tmp_path):
+    from curation import pipeline
+
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    (folder / "notes.mp4").write_text("no video at all")
+    (folder / "empty.mp4").touch()
+    with pytest.raises(UserError, match=r"(?s)2 cannot be read:.*empty\.mp4: .*notes\.mp4: not a readable"):
+        pipeline.run_all(config(source=folder), serial)
+
+
 def test_a_full_disk_is_one_message_and_loses_nothing(config, serial, monkeypatch):
     import pyarrow.parquet as pq
 
