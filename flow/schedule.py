@@ -19,11 +19,7 @@ def linear_quadratic(steps: int = 50, emulated: int = 250) -> Float[Tensor, " no
     through t_S = 1, where S = `steps`, L = S // 2, N = `emulated`.
     """
     _at_least_one(steps)
-    if emulated < steps:
-        raise ValueError(
-            f"linear_quadratic imitates a finer schedule: {steps} steps cannot imitate {emulated}. "
-            "Lower the steps, raise the emulated steps, or take the linear schedule."
-        )
+    _finer(steps, emulated)
     half = steps // 2
     index = torch.arange(steps + 1, dtype=torch.float64)
     straight = index / emulated
@@ -32,9 +28,34 @@ def linear_quadratic(steps: int = 50, emulated: int = 250) -> Float[Tensor, " no
     return (straight + bend * beyond.square()).float()
 
 
-SCHEDULES = {"linear": linear, "linear-quadratic": linear_quadratic}
+def linear_quadratic_flat(steps: int = 50, emulated: int = 250) -> Float[Tensor, " nodes"]:
+    """The other public form, whose quadratic half starts flat: `L / N + (1 - L / N) (j / (S - L))^2`.
+
+    It slows down where the halves meet and hurries at the end; docs/decisions say why it is not the default.
+    """
+    _at_least_one(steps)
+    _finer(steps, emulated)
+    half = steps // 2
+    index = torch.arange(steps + 1, dtype=torch.float64)
+    beyond = (index - half).clamp(min=0) / (steps - half)
+    return (index.clamp(max=half) / emulated + (1 - half / emulated) * beyond.square()).float()
+
+
+SCHEDULES = {
+    "linear": linear,
+    "linear-quadratic": linear_quadratic,
+    "linear-quadratic-flat": linear_quadratic_flat,
+}
 
 
 def _at_least_one(steps: int) -> None:
     if steps < 1:
         raise ValueError(f"A schedule needs at least 1 step; {steps} came.")
+
+
+def _finer(steps: int, emulated: int) -> None:
+    if emulated < steps:
+        raise ValueError(
+            f"linear-quadratic imitates a finer schedule: {steps} steps cannot imitate {emulated}. "
+            "Lower the steps, raise the emulated steps, or take the linear schedule."
+        )

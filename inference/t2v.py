@@ -1,4 +1,4 @@
-"""Text to video: noise to latent by guided Euler steps, latent to pixels by the TAE (Sec. 3.4)."""
+"""Text to video: noise to latent by a guided solver, latent to pixels by the TAE (Sec. 3.4)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,37 +11,66 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from console import UserError
-from flow.guidance import guide
+from flow.adaptive import Tolerance, dopri5
+from flow.guidance import EVERYWHERE, guide
+from flow.loss import Velocity
 from flow.schedule import SCHEDULES
-from flow.solvers import euler
+from flow.solvers import METHODS, OnStep, solve
 from inference.pipeline import Pipeline, Shape
 from inference.prompts import Request
+from models.text import TextTokens
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
     """How to go from noise to data; the defaults are the paper's (Sec. 3.4)."""
 
+    method: str = "euler"
+    """Name in flow.solvers.METHODS; or dopri5, which chooses its own steps."""
     steps: int = 50
-    """Euler steps."""
+    """Steps of all methods but dopri5."""
     guidance: float = 7.5
     """Scale of classifier-free guidance; 1 is the conditional model alone."""
+    guidance_interval: tuple[float, float] = EVERYWHERE
+    """Flow times between which guidance is on: 0 is noise, 1 is data."""
     schedule: str = "linear-quadratic"
-    """Name in flow.schedule.SCHEDULES."""
+    """Name in flow.schedule.SCHEDULES; dopri5 needs none."""
+    tolerance: float = 1e-3
+    """Error that dopri5 allows in a step, relative and absolute."""
     negative: str = ""
     """What to steer away from; empty is the null condition of training."""
 
     def __post_init__(self) -> None:
-        if self.schedule not in SCHEDULES:
-            raise UserError(f"There is no schedule '{self.schedule}'. Take one of: {', '.join(SCHEDULES)}.")
+        object.__setattr__(self, "guidance_interval", tuple(self.guidance_interval))  # a list, from JSON
+        for kind, name, known in (
+            ("schedule", self.schedule, SCHEDULES),
+            ("method", self.method, (*METHODS, "dopri5")),
+        ):
+            if name not in known:
+                raise UserError(f"There is no {kind} '{name}'. Take one of: {', '.join(known)}.")
+        first, last = self.guidance_interval
+        if not 0 <= first <= last <= 1:
+            raise UserError(
+                f"guidance_interval is {first:g} to {last:g}; it must lie within 0 (noise) to 1 (data)."
+            )
         try:
             self.times()
+            self._tolerance()
         except ValueError as error:
             raise UserError(str(error)) from error
 
     def times(self) -> Float[Tensor, " nodes"]:
         """Nodes of the solver from 0 to 1."""
         return SCHEDULES[self.schedule](self.steps)
+
+    def solve(self, velocity: Velocity, noise: Tensor, on_step: OnStep | None = None) -> Tensor:
+        """From noise to data along `velocity`, by the method of these settings."""
+        if self.method == "dopri5":
+            return dopri5(velocity, noise, self._tolerance(), on_step)
+        return solve(velocity, noise, self.times(), METHODS[self.method], on_step)
+
+    def _tolerance(self) -> Tolerance:
+        return Tolerance(relative=self.tolerance, absolute=self.tolerance)
 
 
 def sampling_for(facts: Mapping[str, Any], **asked: Any) -> Sampling:
@@ -81,12 +110,11 @@ def sample_latent(
     text = text.to(pipeline.device)
 
     def velocity(point: Tensor, time: Tensor) -> Tensor:
-        return pipeline.transformer(point, time, [text])
+        return pipeline.transformer(point, time, [TextTokens(*(part[: len(point)] for part in text))])
 
-    return euler(
-        guide(velocity, float(sampling.guidance)) if guided else velocity,
+    return sampling.solve(
+        guide(velocity, float(sampling.guidance), sampling.guidance_interval) if guided else velocity,
         start,
-        sampling.times(),
         on_step=None if on_step is None else lambda done, _: on_step(done),
     )
 

@@ -5,23 +5,30 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flow.schedule import SCHEDULES, linear, linear_quadratic
+from flow.schedule import SCHEDULES, linear, linear_quadratic, linear_quadratic_flat
 
 
 @given(steps=st.integers(1, 200), finer=st.integers(0, 1000), name=st.sampled_from(sorted(SCHEDULES)))
 def test_every_schedule_rises_strictly_from_zero_to_one(steps, finer, name):
-    times = linear(steps) if name == "linear" else linear_quadratic(steps, steps + finer)
+    times = linear(steps) if name == "linear" else SCHEDULES[name](steps, steps + finer)
     assert len(times) == steps + 1
     assert times[0] == 0
     assert times[-1] == 1
     assert torch.all(times.diff() > 0)
 
 
+@pytest.mark.parametrize("schedule", [linear_quadratic, linear_quadratic_flat])
 @given(steps=st.integers(2, 100), finer=st.integers(0, 900))
-def test_the_first_half_is_exactly_that_of_the_finer_linear_schedule(steps, finer):
+def test_the_first_half_is_exactly_that_of_the_finer_linear_schedule(schedule, steps, finer):
     emulated = steps + finer
     half = steps // 2
-    torch.testing.assert_close(linear_quadratic(steps, emulated)[: half + 1], linear(emulated)[: half + 1])
+    torch.testing.assert_close(schedule(steps, emulated)[: half + 1], linear(emulated)[: half + 1])
+
+
+def test_the_flat_form_slows_down_where_its_halves_meet_and_the_other_does_not():
+    flat, smooth = linear_quadratic_flat(50, 250).double(), linear_quadratic(50, 250).double()
+    assert flat[26] - flat[25] == pytest.approx(0.9 / 25**2, abs=1e-6)
+    assert flat[26] - flat[25] < 1 / 250 < smooth[26] - smooth[25]
 
 
 def test_the_second_half_grows_by_equal_increments():
@@ -43,7 +50,13 @@ def test_emulating_as_many_steps_is_the_linear_schedule():
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: linear(0), lambda: linear_quadratic(0), lambda: linear_quadratic(50, 40)]
+    "make",
+    [
+        lambda: linear(0),
+        lambda: linear_quadratic(0),
+        lambda: linear_quadratic(50, 40),
+        lambda: linear_quadratic_flat(9, 8),
+    ],
 )
 def test_impossible_schedules_say_what_to_change(make):
     with pytest.raises(ValueError, match=r"at least 1 step|Lower the steps"):
