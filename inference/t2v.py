@@ -12,7 +12,7 @@ from torch import Tensor
 
 from console import UserError
 from flow.adaptive import Tolerance, dopri5
-from flow.guidance import EVERYWHERE, guide
+from flow.guidance import guide
 from flow.loss import Velocity
 from flow.schedule import SCHEDULES
 from flow.solvers import METHODS, OnStep, solve
@@ -31,8 +31,10 @@ class Sampling:
     """Steps of all methods but dopri5."""
     guidance: float = 7.5
     """Scale of classifier-free guidance; 1 is the conditional model alone."""
-    guidance_interval: tuple[float, float] = EVERYWHERE
-    """Flow times between which guidance is on: 0 is noise, 1 is data."""
+    guidance_from: float = 0.0
+    """Flow time from which guidance is on: 0 is noise, 1 is data."""
+    guidance_until: float = 1.0
+    """Flow time until which guidance is on."""
     schedule: str = "linear-quadratic"
     """Name in flow.schedule.SCHEDULES; dopri5 needs none."""
     tolerance: float = 1e-3
@@ -41,17 +43,16 @@ class Sampling:
     """What to steer away from; empty is the null condition of training."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "guidance_interval", tuple(self.guidance_interval))  # a list, from JSON
         for kind, name, known in (
             ("schedule", self.schedule, SCHEDULES),
             ("method", self.method, (*METHODS, "dopri5")),
         ):
             if name not in known:
                 raise UserError(f"There is no {kind} '{name}'. Take one of: {', '.join(known)}.")
-        first, last = self.guidance_interval
-        if not 0 <= first <= last <= 1:
+        if not 0 <= self.guidance_from <= self.guidance_until <= 1:
             raise UserError(
-                f"guidance_interval is {first:g} to {last:g}; it must lie within 0 (noise) to 1 (data)."
+                f"Guidance from {self.guidance_from:g} until {self.guidance_until:g}: times must rise within "
+                "0 (noise) to 1 (data)."
             )
         try:
             self.times()
@@ -112,8 +113,9 @@ def sample_latent(
     def velocity(point: Tensor, time: Tensor) -> Tensor:
         return pipeline.transformer(point, time, [TextTokens(*(part[: len(point)] for part in text))])
 
+    interval = (sampling.guidance_from, sampling.guidance_until)
     return sampling.solve(
-        guide(velocity, float(sampling.guidance), sampling.guidance_interval) if guided else velocity,
+        guide(velocity, float(sampling.guidance), interval) if guided else velocity,
         start,
         on_step=None if on_step is None else lambda done, _: on_step(done),
     )

@@ -106,11 +106,30 @@ def test_schedules_differ(pipeline):
         ({"schedule": "cosine"}, "linear-quadratic"),
         ({"steps": 0}, "at least 1"),
         ({"steps": 300}, "cannot imitate"),
+        ({"method": "rk4"}, "euler, midpoint, heun, dopri5"),
+        ({"method": "dopri5", "tolerance": 0.0}, "must be above 0"),
+        ({"guidance_from": 0.8, "guidance_until": 0.2}, r"from 0\.8 until 0\.2"),
     ],
 )
 def test_settings_that_no_sampler_has_are_refused(setting, message):
     with pytest.raises(UserError, match=message):
         Sampling(**setting)
+
+
+@pytest.mark.parametrize("method", ["midpoint", "heun", "dopri5"])
+def test_every_method_nears_the_same_clip_and_a_clip_does_not_depend_on_its_neighbours(pipeline, method):
+    fine = generate(pipeline, [RED], Sampling(steps=100, guidance=2.0, schedule="linear")).astype(float)
+    sampling = Sampling(method=method, steps=30, guidance=2.0, schedule="linear")
+    pair = generate(pipeline, [BLUE, RED], sampling)
+    assert np.abs(pair[1] - fine[0]).mean() < 2
+    assert np.abs(generate(pipeline, [RED], sampling)[0] - pair[1].astype(float)).max() <= 1
+
+
+def test_guidance_on_no_time_at_all_is_no_guidance(pipeline):
+    off = Sampling(steps=4, guidance=5.0, guidance_from=0.001, guidance_until=0.001)
+    assert np.array_equal(
+        generate(pipeline, [RED], off), generate(pipeline, [RED], Sampling(steps=4, guidance=1))
+    )
 
 
 def test_an_image_is_a_clip_of_one_frame(pipeline):
