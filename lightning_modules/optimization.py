@@ -1,19 +1,24 @@
-"""AdamW and its learning rate over a run: warm-up, then constant, linear or cosine (Sec. 3.2, 3.3, 6.1.6)."""
+"""The optimizer and its rate over a run: warm-up, then constant, linear or cosine (Sec. 3.2, 3.3, 6.1.6)."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
+
+from lightning_modules.muon import Muon
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """AdamW, whose settings the paper discloses for audio alone (Sec. 6.1.6)."""
+    """How weights move. The paper takes AdamW, and discloses its settings for audio alone (Sec. 6.1.6)."""
 
+    kind: Literal["adamw", "muon"] = "adamw"
+    """muon: not the paper's; the matrices of repeated layers by Muon, all else by AdamW, at one rate."""
     lr: float = 1e-4
     """Learning rate after warm-up."""
     betas: tuple[float, float] = (0.9, 0.95)
@@ -37,14 +42,34 @@ class OptimizerConfig:
 
 def optimizer_and_schedule(model: nn.Module, config: OptimizerConfig, steps: int) -> dict[str, Any]:
     """What `configure_optimizers` returns for the trained parameters of `model` in a run of `steps`."""
+    hidden = {id(weight) for weight in hidden_matrices(model)} if config.kind == "muon" else set()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    outer = [each for each in trained if id(each) not in hidden]
     groups = [
-        {"params": [each for each in trained if each.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [each for each in trained if each.ndim <= 1], "weight_decay": 0.0},
+        {"params": [each for each in outer if each.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [each for each in outer if each.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimizer = AdamW(groups, lr=config.lr, betas=config.betas)
+    if config.kind == "muon":
+        inner = [each for each in trained if id(each) in hidden]
+        groups.append({"params": inner, "weight_decay": config.weight_decay, "orthogonal": True})
+        optimizer = Muon(groups, lr=config.lr, betas=config.betas)
+    else:
+        optimizer = AdamW(groups, lr=config.lr, betas=config.betas)
     schedule = LambdaLR(optimizer, partial(rate, config=config, steps=steps))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def hidden_matrices(model: nn.Module) -> Iterator[Tensor]:
+    """Weights of linear maps and convolutions in the repeated layers of `model`, those in its module lists.
+
+    The first and the last layer, embeddings and tables of modulation are none of them: a row of theirs is an
+    entry of its own.
+    """
+    for layers in model.modules():
+        if isinstance(layers, nn.ModuleList):
+            for layer in layers.modules():
+                if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+                    yield layer.weight
 
 
 def rate(step: int, config: OptimizerConfig, steps: int) -> float:

@@ -31,6 +31,25 @@ def test_matrices_are_decayed_and_vectors_are_not():
     assert decayed == {id(p): 0.3 if p.ndim > 1 else 0.0 for p in model.parameters()}
 
 
+def test_muon_takes_the_matrices_of_repeated_layers_and_nothing_is_left_out():
+    model = nn.ModuleDict(
+        {
+            "stem": nn.Linear(3, 4),
+            "layers": nn.ModuleList([nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), nn.Conv2d(4, 4, 3)]),
+            "out": nn.Linear(4, 3),
+        }
+    )
+    config = OptimizerConfig(kind="muon", weight_decay=0.3)
+    optimizer = optimizer_and_schedule(model, config, 10)["optimizer"]
+    names = {id(p): name for name, p in model.named_parameters()}
+    by_muon = [names[id(p)] for g in optimizer.param_groups if g["orthogonal"] for p in g["params"]]
+    assert by_muon == ["layers.0.0.weight", "layers.1.weight"]
+    dealt = [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(dealt) == sorted(names.values())
+    decayed = {names[id(p)] for g in optimizer.param_groups if g["weight_decay"] for p in g["params"]}
+    assert decayed == {"stem.weight", "layers.0.0.weight", "layers.1.weight", "out.weight"}
+
+
 def test_the_schedule_drives_the_optimizer():
     parts = optimizer_and_schedule(nn.Linear(2, 2), OptimizerConfig(lr=1e-2, warmup=2, decay="linear"), 4)
     optimizer, schedule = parts["optimizer"], parts["lr_scheduler"]["scheduler"]
