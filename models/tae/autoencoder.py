@@ -34,14 +34,10 @@ class TAE(nn.Module):
     def __init__(self, config: TAEConfig) -> None:
         super().__init__()
         self.config = config
-        shape = (config.widths, config.blocks, config.latent_channels)
         if config.halves == "compact":
-            self.encoder, self.decoder = CompactEncoder(*shape), CompactDecoder(*shape)
+            self.encoder, self.decoder = CompactEncoder(config), CompactDecoder(config)
         else:
-            self.encoder, self.decoder = (
-                InflatedEncoder(*shape, config.groups),
-                InflatedDecoder(*shape, config.groups),
-            )
+            self.encoder, self.decoder = InflatedEncoder(config), InflatedDecoder(config)
         self.register_buffer("latent_mean", torch.zeros(config.latent_channels))
         self.register_buffer("latent_std", torch.ones(config.latent_channels))
 

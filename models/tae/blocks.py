@@ -1,101 +1,92 @@
-"""Blocks of the inflated image autoencoder: each 2D part with its temporal half (Sec. 3.1.1, Fig. 4)."""
+"""Blocks of the image autoencoder, of layers that know time or not (Sec. 3.1.1, Fig. 4)."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pad, scaled_dot_product_attention, silu
+from torch.nn.functional import silu
 
-from models.tae.temporal import TemporalAttention, TemporalConv, double_frames
+from models.tae.layers import (
+    Attention,
+    Conv,
+    Down,
+    FrameAttention,
+    FrameConv,
+    FrameDown,
+    FrameUp,
+    Up,
+    per_frame,
+)
+from models.tae.volume import VolumeAttention, VolumeConv, VolumeDown, VolumeUp
 
 
-def per_frame(layer: Callable[[Tensor], Tensor], x: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t _ _ _"]:
-    """Apply an image layer to each frame."""
-    frames = layer(rearrange(x, "b t c h w -> (b t) c h w"))
-    return rearrange(frames, "(b t) c h w -> b t c h w", b=len(x))
+class Layers(NamedTuple):
+    """What the blocks are made of: one way of knowing time."""
+
+    conv: Callable[..., nn.Module]
+    """(inputs, outputs, kernel = 3)"""
+    down: Callable[[int, int], nn.Module]
+    """(channels, stride of frames); rows and columns are halved"""
+    up: Callable[[int, int], nn.Module]
+    """(channels, stride of frames); undoes `down`"""
+    attention: Callable[[int, int], nn.Module]
+    """(channels, groups of the norm)"""
 
 
-class Conv(nn.Module):
-    """A 2D convolution, then a 1D convolution along time."""
+LAYERS = {
+    "inflated": Layers(Conv, Down, Up, Attention),
+    "inflated_3d": Layers(VolumeConv, VolumeDown, VolumeUp, VolumeAttention),
+    "framewise": Layers(FrameConv, FrameDown, FrameUp, FrameAttention),
+}
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
-        super().__init__()
-        self.space = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
-        self.time = TemporalConv(outputs)
 
-    def forward(self, x: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t cc h w"]:
-        return self.time(per_frame(self.space, x))
+class NormSiLU(nn.GroupNorm):
+    """A group norm of each frame, then SiLU."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__(groups, channels, eps=1e-6)
+
+    def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t h w c"]:
+        return silu(per_frame(super().forward, x))
 
 
 class ResidualBlock(nn.Module):
     """Norm, SiLU, convolution, twice, around the identity."""
 
-    def __init__(self, inputs: int, outputs: int, groups: int) -> None:
+    def __init__(self, layers: Layers, inputs: int, outputs: int, groups: int) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(groups, inputs, eps=1e-6)
-        self.conv1 = Conv(inputs, outputs)
-        self.norm2 = nn.GroupNorm(groups, outputs, eps=1e-6)
-        self.conv2 = Conv(outputs, outputs)
-        self.skip = Conv(inputs, outputs, kernel=1) if inputs != outputs else nn.Identity()
+        self.norm1 = NormSiLU(inputs, groups)
+        self.conv1 = layers.conv(inputs, outputs)
+        self.norm2 = NormSiLU(outputs, groups)
+        self.conv2 = layers.conv(outputs, outputs)
+        self.skip = layers.conv(inputs, outputs, kernel=1) if inputs != outputs else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t cc h w"]:
-        hidden = self.conv1(silu(per_frame(self.norm1, x)))
-        return self.skip(x) + self.conv2(silu(per_frame(self.norm2, hidden)))
+    def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t h w cc"]:
+        hidden = self.conv1(self.norm1(x))
+        return self.skip(x) + self.conv2(self.norm2(hidden))
 
 
-class SpatialAttention(nn.Module):
-    """Attention among the positions of one frame, around the identity."""
+class Middle(nn.Module):
+    """Residual block, attention, residual block, at the latent's resolution."""
 
-    def __init__(self, channels: int, groups: int) -> None:
+    def __init__(self, layers: Layers, channels: int, groups: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.out = nn.Linear(channels, channels)
+        self.before = ResidualBlock(layers, channels, channels, groups)
+        self.attention = layers.attention(channels, groups)
+        self.after = ResidualBlock(layers, channels, channels, groups)
 
-    def forward(self, x: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:
-        b, _, _, h, _ = x.shape
-        tokens = rearrange(per_frame(self.norm, x), "b t c h w -> (b t) 1 (h w) c")
-        query, key, value = self.qkv(tokens).chunk(3, dim=-1)
-        mixed = self.out(scaled_dot_product_attention(query, key, value))
-        return x + rearrange(mixed, "(b t) 1 (h w) c -> b t c h w", b=b, h=h)
+    def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t h w c"]:
+        return self.after(self.attention(self.before(x)))
 
 
-class Middle(nn.Sequential):
-    """Residual block, spatial then temporal attention, residual block, at the latent's resolution."""
+class Level(nn.Module):
+    """Residual blocks of one width, then a change of resolution or none."""
 
-    def __init__(self, channels: int, groups: int) -> None:
-        super().__init__(
-            ResidualBlock(channels, channels, groups),
-            SpatialAttention(channels, groups),
-            TemporalAttention(channels, groups),
-            ResidualBlock(channels, channels, groups),
-        )
-
-
-class Downsample(nn.Module):
-    """Halve rows and columns by a strided 2D convolution, frames by a strided 1D convolution."""
-
-    def __init__(self, channels: int) -> None:
+    def __init__(self, blocks: list[ResidualBlock], resample: nn.Module) -> None:
         super().__init__()
-        self.space = nn.Conv2d(channels, channels, 3, stride=2)
-        self.time = TemporalConv(channels, stride=2)
+        self.blocks = nn.Sequential(*blocks)
+        self.resample = resample
 
-    def forward(self, x: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b tt c hh ww"]:
-        padded = pad(x, (0, 1, 0, 1))  # LDM pads right and below only: its weights expect it
-        return self.time(per_frame(self.space, padded))
-
-
-class Upsample(nn.Module):
-    """Double frames, rows and columns by repetition, each followed by a convolution."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = Conv(channels, channels)
-
-    def forward(self, x: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b tt c hh ww"]:
-        return self.conv(double_frames(per_frame(_double_pixels, x)))
-
-
-def _double_pixels(frames: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c hh ww"]:
-    return interpolate(frames, scale_factor=2.0, mode="nearest")
+    def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b tt hh ww cc"]:
+        return self.resample(self.blocks(x))

@@ -6,48 +6,53 @@ frames beside theirs by shifted channels. All is channels-last, `b t h w c`: nor
 pass over memory.
 """
 
+from itertools import pairwise
+
 import torch
 from einops import rearrange, reduce, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-FACTOR = 2  # of every resampling, in time, rows and columns
+from models.tae.config import TAEConfig
+
+AREA = 4  # positions of a frame that every resampling makes one of
 
 
-def fold(x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b tt hh ww cc"]:
-    """Space-to-depth: each cube of 2 x 2 x 2 positions becomes one with 8 times the channels."""
-    return rearrange(x, "b (t i) (h j) (w k) c -> b t h w (c i j k)", i=FACTOR, j=FACTOR, k=FACTOR)
+def fold(x: Float[Tensor, "b t h w c"], stride: int = 2) -> Float[Tensor, "b tt hh ww cc"]:
+    """Space-to-depth: `stride` frames of 2 x 2 positions become one with as many times the channels."""
+    return rearrange(x, "b (t i) (h j) (w k) c -> b t h w (c i j k)", i=stride, j=2, k=2)
 
 
-def unfold(x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b tt hh ww cc"]:
+def unfold(x: Float[Tensor, "b t h w c"], stride: int = 2) -> Float[Tensor, "b tt hh ww cc"]:
     """Undo `fold`."""
-    return rearrange(x, "b t h w (c i j k) -> b (t i) (h j) (w k) c", i=FACTOR, j=FACTOR, k=FACTOR)
+    return rearrange(x, "b t h w (c i j k) -> b (t i) (h j) (w k) c", i=stride, j=2, k=2)
 
 
 class Down(nn.Module):
-    """Halve time, rows and columns; what is learned comes on top of an average."""
+    """Halve rows, columns and, at stride 2, frames; what is learned comes on top of an average."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 2) -> None:
         super().__init__()
-        self.linear = nn.Linear(inputs * FACTOR**3, outputs)
-        self.outputs = outputs
+        self.linear = nn.Linear(inputs * stride * AREA, outputs)
+        self.outputs, self.stride = outputs, stride
 
     def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b tt hh ww cc"]:
-        folded = fold(x)
+        folded = fold(x, self.stride)
         return self.linear(folded) + reduce(folded, "b t h w (c g) -> b t h w c", "mean", c=self.outputs)
 
 
 class Up(nn.Module):
-    """Double time, rows and columns; what is learned comes on top of a repetition."""
+    """Undo `Down` in shape; what is learned comes on top of a repetition."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 2) -> None:
         super().__init__()
-        self.linear = nn.Linear(inputs, outputs * FACTOR**3)
-        self.repeats = outputs * FACTOR**3 // inputs
+        self.linear = nn.Linear(inputs, outputs * stride * AREA)
+        self.repeats, self.stride = outputs * stride * AREA // inputs, stride
 
     def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b tt hh ww cc"]:
-        return unfold(self.linear(x) + repeat(x, "b t h w c -> b t h w (c g)", g=self.repeats))
+        repeated = repeat(x, "b t h w c -> b t h w (c g)", g=self.repeats)
+        return unfold(self.linear(x) + repeated, self.stride)
 
 
 def shift(x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t h w c"]:
@@ -78,40 +83,47 @@ class Residual(nn.Module):
 
 
 class CompactEncoder(nn.Module):
-    """Video to the mean and log-variance of its latent, 8 x 8 x 8 smaller."""
+    """Video to the mean and log-variance of its latent; rows and columns are halved before each level."""
 
-    def __init__(self, widths: tuple[int, ...], blocks: int, latent_channels: int) -> None:
+    def __init__(self, config: TAEConfig) -> None:
         super().__init__()
-        self.stem = nn.Linear(3 * FACTOR**3, widths[0])
-        self.levels = nn.ModuleList()
-        for index, width in enumerate(widths):
-            down = Down(widths[index - 1], width) if index else nn.Identity()
-            self.levels.append(nn.Sequential(down, *(Residual(width) for _ in range(blocks))))
+        widths, (self.stride, *strides) = config.widths, config.time_strides
+        self.stem = nn.Linear(3 * self.stride * AREA, widths[0])
+        downs = [Down(*pair, stride) for pair, stride in zip(pairwise(widths), strides, strict=True)]
+        self.levels = nn.ModuleList(
+            nn.Sequential(down, *(Residual(width) for _ in range(config.blocks)))
+            for width, down in zip(widths, [nn.Identity(), *downs], strict=True)
+        )
         self.norm = nn.LayerNorm(widths[-1], bias=False)
-        self.out = nn.Linear(widths[-1], 2 * latent_channels)
+        self.out = nn.Linear(widths[-1], 2 * config.latent_channels)
 
     def forward(self, video: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b tt cc hh ww"]:
-        x = self.stem(fold(rearrange(video, "b t c h w -> b t h w c")))
+        x = self.stem(fold(rearrange(video, "b t c h w -> b t h w c"), self.stride))
         for level in self.levels:
             x = level(x)
         return rearrange(self.out(self.norm(x)), "b t h w c -> b t c h w")
 
 
 class CompactDecoder(nn.Module):
-    """Latent to video, 8 x 8 x 8 larger."""
+    """Latent to video; rows and columns are doubled behind each level."""
 
-    def __init__(self, widths: tuple[int, ...], blocks: int, latent_channels: int) -> None:
+    def __init__(self, config: TAEConfig) -> None:
         super().__init__()
-        self.stem = nn.Linear(latent_channels, widths[-1])
-        self.levels = nn.ModuleList()
-        for index in reversed(range(len(widths))):
-            up = Up(widths[index], widths[index - 1]) if index else nn.Identity()
-            self.levels.append(nn.Sequential(*(Residual(widths[index]) for _ in range(blocks)), up))
+        widths, (self.stride, *strides) = config.widths, config.time_strides
+        self.stem = nn.Linear(config.latent_channels, widths[-1])
+        ups = [
+            Up(wide, narrow, stride) for (narrow, wide), stride in zip(pairwise(widths), strides, strict=True)
+        ]
+        levels = [
+            nn.Sequential(*(Residual(width) for _ in range(config.blocks)), up)
+            for width, up in zip(widths, [nn.Identity(), *ups], strict=True)
+        ]
+        self.levels = nn.ModuleList(reversed(levels))
         self.norm = nn.LayerNorm(widths[0], bias=False)
-        self.out = nn.Linear(widths[0], 3 * FACTOR**3)
+        self.out = nn.Linear(widths[0], 3 * self.stride * AREA)
 
     def forward(self, latent: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b tt 3 hh ww"]:
         x = self.stem(rearrange(latent, "b t c h w -> b t h w c"))
         for level in self.levels:
             x = level(x)
-        return rearrange(unfold(self.out(self.norm(x))), "b t h w c -> b t c h w")
+        return rearrange(unfold(self.out(self.norm(x)), self.stride), "b t h w c -> b t c h w")

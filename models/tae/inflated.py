@@ -1,58 +1,70 @@
-"""The paper's TAE: the image autoencoder of LDM with time behind every layer (Sec. 3.1.1, Fig. 4)."""
+"""The paper's TAE: the image autoencoder of LDM with time behind every layer (Sec. 3.1.1, Fig. 4).
+
+With layers that know no time, the same halves are the image autoencoder.
+"""
 
 from itertools import pairwise
 
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import silu
 
-from models.tae.blocks import Conv, Downsample, Middle, ResidualBlock, Upsample, per_frame
+from models.tae.blocks import LAYERS, Level, Middle, NormSiLU, ResidualBlock
+from models.tae.config import TAEConfig
 
 
 class InflatedEncoder(nn.Module):
-    """Video to the mean and log-variance of its latent; each level but the last halves all three axes."""
+    """Video to the mean and log-variance of its latent; each level but the last halves rows and columns."""
 
-    def __init__(self, widths: tuple[int, ...], blocks: int, latent_channels: int, groups: int) -> None:
+    def __init__(self, config: TAEConfig) -> None:
         super().__init__()
-        self.stem = Conv(3, widths[0])
+        layers, widths, groups = LAYERS[config.halves], config.widths, config.groups
+        moments = 2 * config.latent_channels
+        self.stem = layers.conv(3, widths[0])
         self.levels = nn.ModuleList()
-        for index, (inputs, outputs) in enumerate(pairwise((widths[0], *widths))):
-            level = [
-                ResidualBlock(inputs if block == 0 else outputs, outputs, groups) for block in range(blocks)
+        strides = (*config.time_strides, None)
+        for (inputs, outputs), stride in zip(pairwise((widths[0], *widths)), strides, strict=True):
+            blocks = [
+                ResidualBlock(layers, outputs if block else inputs, outputs, groups)
+                for block in range(config.blocks)
             ]
-            down = Downsample(outputs) if index < len(widths) - 1 else nn.Identity()
-            self.levels.append(nn.Sequential(*level, down))
-        self.middle = Middle(widths[-1], groups)
-        self.norm = nn.GroupNorm(groups, widths[-1], eps=1e-6)
-        self.out = Conv(widths[-1], 2 * latent_channels)
+            self.levels.append(Level(blocks, layers.down(outputs, stride) if stride else nn.Identity()))
+        self.middle = Middle(layers, widths[-1], groups)
+        self.norm = NormSiLU(widths[-1], groups)
+        self.out = layers.conv(widths[-1], moments)
+        self.map = layers.conv(moments, moments, kernel=1) if config.latent_maps else nn.Identity()
 
     def forward(self, video: Float[Tensor, "b t 3 h w"]) -> Float[Tensor, "b tt cc hh ww"]:
-        x = self.stem(video)
+        x = self.stem(rearrange(video, "b t c h w -> b t h w c"))
         for level in self.levels:
             x = level(x)
-        return self.out(silu(per_frame(self.norm, self.middle(x))))
+        x = self.map(self.out(self.norm(self.middle(x))))
+        return rearrange(x, "b t h w c -> b t c h w")
 
 
 class InflatedDecoder(nn.Module):
     """Latent to video; as in LDM one block more than the encoder on each level."""
 
-    def __init__(self, widths: tuple[int, ...], blocks: int, latent_channels: int, groups: int) -> None:
+    def __init__(self, config: TAEConfig) -> None:
         super().__init__()
-        self.stem = Conv(latent_channels, widths[-1])
-        self.middle = Middle(widths[-1], groups)
+        layers, widths, groups = LAYERS[config.halves], config.widths, config.groups
+        channels = config.latent_channels
+        self.map = layers.conv(channels, channels, kernel=1) if config.latent_maps else nn.Identity()
+        self.stem = layers.conv(channels, widths[-1])
+        self.middle = Middle(layers, widths[-1], groups)
         self.levels = nn.ModuleList()
-        for index, (inputs, outputs) in enumerate(pairwise((widths[-1], *reversed(widths)))):
-            level = [
-                ResidualBlock(inputs if block == 0 else outputs, outputs, groups)
-                for block in range(blocks + 1)
+        strides = (*reversed(config.time_strides), None)
+        for (inputs, outputs), stride in zip(pairwise((widths[-1], *reversed(widths))), strides, strict=True):
+            blocks = [
+                ResidualBlock(layers, outputs if block else inputs, outputs, groups)
+                for block in range(config.blocks + 1)
             ]
-            up = Upsample(outputs) if index < len(widths) - 1 else nn.Identity()
-            self.levels.append(nn.Sequential(*level, up))
-        self.norm = nn.GroupNorm(groups, widths[0], eps=1e-6)
-        self.out = Conv(widths[0], 3)
+            self.levels.append(Level(blocks, layers.up(outputs, stride) if stride else nn.Identity()))
+        self.norm = NormSiLU(widths[0], groups)
+        self.out = layers.conv(widths[0], 3)
 
     def forward(self, latent: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b tt 3 hh ww"]:
-        x = self.middle(self.stem(latent))
+        x = self.middle(self.stem(self.map(rearrange(latent, "b t c h w -> b t h w c"))))
         for level in self.levels:
             x = level(x)
-        return self.out(silu(per_frame(self.norm, x)))
+        return rearrange(self.out(self.norm(x)), "b t h w c -> b t c h w")

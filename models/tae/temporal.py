@@ -1,41 +1,43 @@
-"""Temporal halves of the TAE's blocks: convolution and resampling along time (Sec. 3.1.1).
+"""Temporal halves of the TAE's blocks: convolution, attention and resampling along time (Sec. 3.1.1).
 
-All pad by repeating the end frames on both sides: nothing is causal, and an image is a video of one frame.
+All repeat the end frames on both sides: nothing is causal, and an image is a video of one frame.
 """
 
 import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d, linear, scaled_dot_product_attention
 
 TAPS = 3  # not disclosed
 
 
-def repeat_ends(video: Float[Tensor, "b c t"], before: int, after: int) -> Float[Tensor, "b c tt"]:
-    """Repeat the first and the last frame."""
-    return pad(video, (before, after), mode="replicate")
+class TemporalConv(nn.Conv1d):
+    """A 1D convolution along time at each position; starts as the identity: inflation changes nothing.
 
-
-class TemporalConv(nn.Module):
-    """A 1D convolution along time at each position; starts as the identity: inflation changes nothing."""
+    Computed as a 2D convolution of a (t, h w) picture, a view of channels-last video: no axis moves and no
+    frame is copied. That one pads by zeros, so what the repeated end frames add comes after it.
+    """
 
     def __init__(self, channels: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv1d(channels, channels, TAPS, stride=stride)
-        self.reset_parameters()
+        super().__init__(channels, channels, TAPS, stride=stride)
 
     def reset_parameters(self) -> None:
         """The centre tap passes each channel through."""
-        nn.init.dirac_(self.conv.weight)
-        with torch.no_grad():
-            self.conv.get_parameter("bias").zero_()
+        nn.init.dirac_(self.weight)
+        nn.init.zeros_(self.get_parameter("bias"))
 
-    def forward(self, x: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b tt c h w"]:
-        h, w = x.shape[-2:]
-        x = rearrange(x, "b t c h w -> (b h w) c t")
-        x = self.conv(repeat_ends(x, 1, 1))
-        return rearrange(x, "(b h w) c t -> b t c h w", h=h, w=w)
+    def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b tt h w c"]:
+        frames, h = x.shape[1:3]
+        (stride,) = self.stride
+        picture = rearrange(x, "b t h w c -> b c t (h w)")
+        out = conv2d(picture, self.weight[..., None], self.bias, stride=(stride, 1), padding=(1, 0))
+        out = rearrange(out, "b c t (h w) -> b t h w c", h=h)
+        before, _, after = self.weight.unbind(dim=-1)
+        out[:, 0] += linear(x[:, 0], before)
+        if (frames - 1) % stride == 0:  # the last output stands on the last frame
+            out[:, -1] += linear(x[:, -1], after)
+        return out
 
 
 class TemporalAttention(nn.Module):
@@ -53,15 +55,15 @@ class TemporalAttention(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b t c h w"]:
-        b, _, _, h, w = x.shape
-        normed = self.norm(rearrange(x, "b t c h w -> (b t) c h w"))
+    def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t h w c"]:
+        b, _, h, w, _ = x.shape
+        normed = self.norm(rearrange(x, "b t h w c -> (b t) c h w"))
         tokens = rearrange(normed, "(b t) c h w -> (b h w) 1 t c", b=b)
         query, key, value = self.qkv(tokens).chunk(3, dim=-1)
-        mixed = self.out(nn.functional.scaled_dot_product_attention(query, key, value))
-        return x + rearrange(mixed, "(b h w) 1 t c -> b t c h w", h=h, w=w)
+        mixed = self.out(scaled_dot_product_attention(query, key, value))
+        return x + rearrange(mixed, "(b h w) 1 t c -> b t h w c", h=h, w=w)
 
 
-def double_frames(x: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b tt c h w"]:
+def double_frames(x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b tt h w c"]:
     """Nearest-neighbour upsampling along time: each frame twice."""
     return torch.repeat_interleave(x, 2, dim=1)

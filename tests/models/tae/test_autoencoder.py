@@ -7,13 +7,19 @@ from models.tae import TAE, TAEConfig
 from models.tae.presets import PRESETS
 
 SMALL = {
-    "inflated": TAEConfig(widths=(8, 8, 16, 16), blocks=1, groups=4),
+    "inflated": TAEConfig(widths=(8, 8, 16, 16), blocks=1, groups=4, latent_maps=True),
+    "inflated_3d": TAEConfig(halves="inflated_3d", widths=(8, 8, 16, 16), blocks=1, groups=4),
+    "inflated_4x": TAEConfig(widths=(8, 8, 16, 16), blocks=1, groups=4, time_halvings=2),
+    "framewise": TAEConfig(halves="framewise", widths=(8, 8, 16, 16), blocks=1, groups=4),
     "compact": TAEConfig(halves="compact", widths=(8, 16, 32), blocks=1),
+    "compact_2x": TAEConfig(halves="compact", widths=(8, 16, 32), blocks=1, time_halvings=1),
 }
+FACTORS = {"inflated_4x": 4, "compact_2x": 2, "framewise": 1}  # of time; 8 for the others
 
 
 @pytest.fixture(params=sorted(SMALL))
 def tae(request):
+    assert SMALL[request.param].time_factor == FACTORS.get(request.param, 8)
     model = TAE(SMALL[request.param]).eval()
     with torch.no_grad():
         for parameter in model.parameters():  # no zeros or identities left: every layer takes part
@@ -23,12 +29,13 @@ def tae(request):
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 8, 9, 16, 17])
 @torch.no_grad()
-def test_any_length_gives_a_latent_for_each_eight_frames_and_comes_back_as_long(tae, frames):
+def test_any_length_gives_its_latents_rounded_up_and_comes_back_as_long(tae, frames):
+    factor = tae.config.time_factor
     video = torch.rand(2, frames, 3, 16, 24) * 2 - 1
     posterior = tae.encode(video)
-    assert posterior.mean.shape == posterior.logvar.shape == (2, -(-frames // 8), 16, 2, 3)
+    assert posterior.mean.shape == posterior.logvar.shape == (2, -(-frames // factor), 16, 2, 3)
     assert tae.decode(posterior.mean, frames=frames).shape == video.shape
-    assert tae.decode(posterior.mean).shape[1] == 8 * -(-frames // 8)
+    assert tae.decode(posterior.mean).shape[1] == factor * -(-frames // factor)
 
 
 @torch.no_grad()
@@ -48,13 +55,15 @@ def test_each_sample_of_a_batch_is_encoded_and_decoded_on_its_own(tae):
 
 
 @torch.no_grad()
-def test_the_latent_of_a_moment_depends_on_frames_before_and_after_it(tae):
-    video = torch.rand(1, 24, 3, 16, 16) * 2 - 1
+def test_the_latent_of_a_moment_depends_on_frames_before_and_after_it_unless_it_is_framewise(tae):
+    factor = tae.config.time_factor
+    video = torch.rand(1, 3 * factor, 3, 16, 16) * 2 - 1
     latent = tae.encode(video).mean
-    for changed in (7, 16):  # the frames next to those of the middle latent
+    for changed in (factor - 1, 2 * factor):  # the frames next to those of the middle latent
         other = video.clone()
         other[:, changed] = 0
-        assert not torch.allclose(tae.encode(other).mean[:, 1], latent[:, 1])
+        same = torch.allclose(tae.encode(other).mean[:, 1], latent[:, 1])
+        assert same == (tae.config.halves == "framewise")
 
 
 @torch.no_grad()
@@ -85,18 +94,33 @@ def test_a_size_that_does_not_divide_says_which_multiple_is_needed(tae):
         {"blocks": 0},
         {"widths": (8, 12), "groups": 8},
         {"halves": "compact", "widths": (8, 24, 40)},
+        {"halves": "compact", "widths": (8, 64), "time_halvings": 1},
+        {"halves": "compact", "widths": (8, 8), "latent_maps": True},
+        {"halves": "framewise", "time_halvings": 1},
+        {"time_halvings": 4},
+        {"time_halvings": -1},
     ],
 )
 def test_a_shape_that_cannot_be_built_is_refused(fields):
-    with pytest.raises(ValueError, match=r"at least 1|divide"):
+    with pytest.raises(ValueError, match=r"at least 1|divide|Drop it|Leave it out"):
         TAEConfig(**fields)
 
 
-def test_presets_compress_eight_times_each_way_into_sixteen_channels():
-    for config in PRESETS.values():
-        assert (config.time_factor, config.space_factor, config.latent_channels) == (8, 8, 16)
-        with torch.device("meta"):
-            TAE(config)
+@pytest.mark.parametrize(
+    ("name", "factors"),
+    [
+        ("tiny", (8, 8, 16)),
+        ("base", (8, 8, 16)),
+        ("sd35", (8, 8, 16)),
+        ("image", (1, 8, 8)),
+        ("ablation", (4, 8, 8)),
+    ],
+)
+def test_a_preset_compresses_as_its_name_says(name, factors):
+    config = PRESETS[name]
+    assert (config.time_factor, config.space_factor, config.latent_channels) == factors
+    with torch.device("meta"):
+        TAE(config)
 
 
 def test_the_base_preset_has_the_size_of_an_inflated_ldm_autoencoder():
@@ -104,8 +128,6 @@ def test_the_base_preset_has_the_size_of_an_inflated_ldm_autoencoder():
     with torch.device("meta"):
         model = TAE(PRESETS["base"])
     total = sum(parameter.numel() for parameter in model.parameters())
-    temporal = sum(
-        p.numel() for name, p in model.named_parameters() if ".time." in name or "middle.2" in name
-    )
+    temporal = sum(p.numel() for name, p in model.named_parameters() if ".time." in name)
     assert 83e6 < total - temporal < 85e6
     assert 0.3 < temporal / (total - temporal) < 0.5

@@ -1,29 +1,54 @@
 """The temporal halves change nothing when they are new, and treat both directions of time alike."""
 
+import pytest
 import torch
+from einops import rearrange
+from torch.nn.functional import conv1d, pad
 
 from models.tae.temporal import TemporalAttention, TemporalConv, double_frames
 
 
 @torch.no_grad()
 def test_a_new_temporal_half_is_the_identity():
-    video = torch.randn(2, 5, 8, 3, 4)
+    video = torch.randn(2, 5, 3, 4, 8)
     torch.testing.assert_close(TemporalConv(8)(video), video)
     torch.testing.assert_close(TemporalAttention(8, groups=2)(video), video)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("frames", [1, 2, 5, 8])
+def test_it_is_a_convolution_along_time_that_repeats_the_end_frames_forward_and_backward(stride, frames):
+    layer = TemporalConv(4, stride=stride).double()
+    torch.nn.init.normal_(layer.weight)
+    torch.nn.init.normal_(layer.bias)
+    video = torch.randn(2, frames, 3, 2, 4, dtype=torch.double, requires_grad=True)
+
+    lines = pad(rearrange(video, "b t h w c -> (b h w) c t"), (1, 1), mode="replicate")
+    needed = conv1d(lines, layer.weight, layer.bias, stride=stride)
+    needed = rearrange(needed, "(b h w) c t -> b t h w c", h=3, w=2)
+    out = layer(video)
+    torch.testing.assert_close(out, needed)
+
+    inputs = (video, layer.weight, layer.bias)
+    towards = torch.randn_like(out)
+    for got, true in zip(
+        torch.autograd.grad(out, inputs, towards), torch.autograd.grad(needed, inputs, towards), strict=True
+    ):
+        torch.testing.assert_close(got, true)
 
 
 @torch.no_grad()
 def test_reversing_time_and_the_taps_reverses_the_output():
     conv, mirror = TemporalConv(4), TemporalConv(4)
-    torch.nn.init.normal_(conv.conv.weight)
-    mirror.conv.weight.copy_(conv.conv.weight.flip(-1))
-    video = torch.randn(1, 7, 4, 2, 2)
+    torch.nn.init.normal_(conv.weight)
+    mirror.weight.copy_(conv.weight.flip(-1))
+    video = torch.randn(1, 7, 2, 2, 4)
     torch.testing.assert_close(mirror(video.flip(1)), conv(video).flip(1))
 
 
 @torch.no_grad()
 def test_stride_two_keeps_every_other_frame_of_the_identity_rounded_up():
-    video = torch.randn(1, 7, 4, 2, 2)
+    video = torch.randn(1, 7, 2, 2, 4)
     torch.testing.assert_close(TemporalConv(4, stride=2)(video), video[:, ::2])
 
 
@@ -37,10 +62,10 @@ def test_attention_mixes_times_of_one_position_and_no_others():
     layer = TemporalAttention(8, groups=8)
     torch.nn.init.normal_(layer.out.weight)
     layer.norm = torch.nn.Identity()  # a group norm would let positions hear each other
-    video = torch.randn(1, 4, 8, 2, 2)
+    video = torch.randn(1, 4, 2, 2, 8)
     other = video.clone()
-    other[:, 0, :, 0, 0] += 1
-    changed = (layer(video) - layer(other)).abs().sum(dim=2)[0] > 1e-6
+    other[:, 0, 0, 0] += 1
+    changed = (layer(video) - layer(other)).abs().sum(dim=-1)[0] > 1e-6
     assert changed[:, 0, 0].all()
     assert not changed[:, 0, 1].any()
     assert not changed[:, 1].any()
