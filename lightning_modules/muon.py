@@ -35,7 +35,7 @@ class Muon(Optimizer):
     """Groups with `orthogonal` True are moved by Muon, the others by AdamW, all at the rate `lr`.
 
     Args:
-        groups: Parameter groups; each may set `weight_decay` and `orthogonal`.
+        groups: Parameter groups; each may set `lr`, `betas`, `weight_decay` and `orthogonal`.
         lr: Learning rate, as AdamW's.
         momentum: Decay of the momentum of matrices (Nesterov's).
         betas: Decay of AdamW's moments.
@@ -44,7 +44,7 @@ class Muon(Optimizer):
     def __init__(
         self,
         groups: Iterable[dict[str, Any]],
-        lr: float,
+        lr: float = 1e-3,
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.95),
         eps: float = 1e-8,

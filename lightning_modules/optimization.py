@@ -1,10 +1,10 @@
 """The optimizer and its rate over a run: warm-up, then constant, linear or cosine (Sec. 3.2, 3.3, 6.1.6)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 from torch.optim import AdamW
@@ -40,23 +40,49 @@ class OptimizerConfig:
             )
 
 
+class Trained(NamedTuple):
+    """A network, how it is trained, and the optimizer step with which that begins."""
+
+    network: nn.Module
+    config: OptimizerConfig
+    start: int = 0
+
+
 def optimizer_and_schedule(model: nn.Module, config: OptimizerConfig, steps: int) -> dict[str, Any]:
     """What `configure_optimizers` returns for the trained parameters of `model` in a run of `steps`."""
-    hidden = {id(weight) for weight in hidden_matrices(model)} if config.kind == "muon" else set()
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    outer = [each for each in trained if id(each) not in hidden]
-    groups = [
-        {"params": [each for each in outer if each.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [each for each in outer if each.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if config.kind == "muon":
-        inner = [each for each in trained if id(each) in hidden]
-        groups.append({"params": inner, "weight_decay": config.weight_decay, "orthogonal": True})
-        optimizer = Muon(groups, lr=config.lr, betas=config.betas)
-    else:
-        optimizer = AdamW(groups, lr=config.lr, betas=config.betas)
-    schedule = LambdaLR(optimizer, partial(rate, config=config, steps=steps))
+    return train_together([Trained(model, config)], steps)
+
+
+def train_together(networks: Sequence[Trained], steps: int) -> dict[str, Any]:
+    """The same for networks of which each has its own settings. Both optimizers treat every weight alone, so
+    that one with groups is as many of it: they are stepped, saved and scheduled at once.
+    """
+    groups, rates = [], []
+    for network, config, start in networks:
+        own = _groups(network, config)
+        groups += own
+        rates += [partial(_rate_from, start=start, config=config, steps=steps)] * len(own)
+    mixed = any(config.kind == "muon" for _, config, _ in networks)
+    optimizer = Muon(groups) if mixed else AdamW(groups)
+    schedule = LambdaLR(optimizer, rates)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _groups(network: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
+    """Matrices, vectors and, for Muon, the matrices of repeated layers."""
+    inner = {id(weight) for weight in hidden_matrices(network)} if config.kind == "muon" else set()
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    outer = [each for each in trained if id(each) not in inner]
+    shared = {"lr": config.lr, "betas": config.betas}
+    decayed = {**shared, "weight_decay": config.weight_decay}
+    groups = [
+        {"params": [each for each in outer if each.ndim > 1], **decayed},
+        {"params": [each for each in outer if each.ndim <= 1], **shared, "weight_decay": 0.0},
+    ]
+    if inner:
+        orthogonal = [each for each in trained if id(each) in inner]
+        groups.append({"params": orthogonal, **decayed, "orthogonal": True})
+    return groups
 
 
 def hidden_matrices(model: nn.Module) -> Iterator[Tensor]:
@@ -70,6 +96,10 @@ def hidden_matrices(model: nn.Module) -> Iterator[Tensor]:
             for layer in layers.modules():
                 if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)):
                     yield layer.weight
+
+
+def _rate_from(step: int, start: int, config: OptimizerConfig, steps: int) -> float:
+    return rate(max(0, step - start), config, max(1, steps - start))
 
 
 def rate(step: int, config: OptimizerConfig, steps: int) -> float:
