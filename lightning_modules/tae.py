@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss, mse_loss
 
+from evaluation.comparison import ComparisonConfig, open_comparison
+from evaluation.comparison_table import Compared
+from evaluation.psnr_by_resolution import PSNRByResolution
 from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedule
 from models.tae import TAE, TAEConfig
 from models.tae.losses import kl_divergence, outlier_penalty
@@ -34,10 +37,20 @@ class TAEModule(L.LightningModule):
         tae: Shape of the model.
         loss: Weights of the objective.
         optimizer: AdamW and its schedule.
+        test: What `lightning test` judges by and compares with.
     """
 
-    def __init__(self, tae: TAEConfig, loss: TAELossConfig, optimizer: OptimizerConfig) -> None:
+    compared: Compared | None = None  # what the last test found
+
+    def __init__(
+        self,
+        tae: TAEConfig,
+        loss: TAELossConfig,
+        optimizer: OptimizerConfig,
+        test: ComparisonConfig = ComparisonConfig(),  # noqa: B008, it is frozen
+    ) -> None:
         super().__init__()
+        self.test_config = test
         self.model = TAE(tae)
         self.loss, self.optimizer_config = loss, optimizer
         self.example: dict[str, Any] = {}
@@ -60,6 +73,7 @@ class TAEModule(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self.moments = LatentMoments(self.model.config.latent_channels, self.device)
+        self.psnr = PSNRByResolution()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """PSNR of the posterior's mean, and the moments of the latents."""
@@ -72,23 +86,26 @@ class TAEModule(L.LightningModule):
         mean = self.model.encode(video).mean
         self.moments.add(mean)
         decoded = self.model.decode(mean, frames=video.shape[1]).clamp(-1, 1)
-        self.log(
-            "val/psnr", psnr(decoded, video).mean(), prog_bar=True, batch_size=len(video), sync_dist=True
-        )
+        self.psnr.update(batch["clip_id"], decoded, video)
         self.log("val/outlier", outlier_penalty(mean), batch_size=len(video), sync_dist=True)
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """PSNR of the reconstructions."""
-        video = batch["video"]
-        self.log(
-            "test/psnr", psnr(self.reconstruct(batch), video).mean(), batch_size=len(video), sync_dist=True
-        )
 
     def on_validation_epoch_end(self) -> None:
         """Statistics of the latents go into the weights, so that no later stage can miss them."""
         mean, std = self.moments.gathered(self)
         self.model.latent_mean.copy_(mean)
         self.model.latent_std.copy_(std)
+        self.log_dict(self.psnr.logged("val/psnr"), prog_bar=True, sync_dist=True)
+
+    def on_test_start(self) -> None:
+        self.comparison = open_comparison(self.test_config, self.exported_model(), self.device)
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """The same clips through this TAE and its peers."""
+        self.comparison.update(batch["video"], batch["clip_id"])
+
+    def on_test_epoch_end(self) -> None:
+        self.compared = self.comparison.result()
+        self.log_dict(self.compared.logged("test"), sync_dist=True)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Reconstructions "b t 3 h w" in [-1, 1]."""
@@ -136,9 +153,3 @@ class LatentMoments:
         sums = gathered.reshape(-1, *self.sums.shape).sum(dim=0)
         mean = sums[1] / sums[0]
         return mean.float(), (sums[2] / sums[0] - mean.square()).clamp(min=1e-12).sqrt().float()
-
-
-def psnr(video: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each clip "b t 3 h w" in [-1, 1], in dB."""
-    error = (video - truth).square().flatten(1).mean(dim=1)
-    return 10 * torch.log10(4 / error.clamp(min=1e-12))  # the range is 2

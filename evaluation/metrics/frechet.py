@@ -1,7 +1,7 @@
-"""Frechet distance of two sets of features, each taken as a Gaussian (Heusel et al. 2017): the F of FID and FVD.
+"""Frechet distance of two sets of features, each taken as a Gaussian: that of FID (Heusel et al. 2017), FVD.
 
-A set is kept as its mean and a root R of its scatter, R'R = sum (x - mean)(x - mean)'. With roots the trace of
-(S1 S2)^(1/2) is the sum of the singular values of R1 R2', so no covariance is formed, no square root of a
+A set is kept as its mean and a root R of its scatter, R'R = sum (x - mean)(x - mean)'. With roots the trace
+of (S1 S2)^(1/2) is the sum of the singular values of R1 R2': no covariance is formed, no square root of a
 product is taken, and a singular covariance (fewer samples than features) needs no offset on its diagonal.
 docs/decisions/0015 says why.
 """

@@ -18,9 +18,7 @@ def draw(count: int, features: int = 6, seed: int = 0) -> torch.Tensor:
 def by_the_book(first: np.ndarray, second: np.ndarray) -> float:
     one, two = (np.cov(values, rowvar=False) for values in (first, second))
     root = scipy.linalg.sqrtm(one @ two)
-    return float(
-        np.square(first.mean(0) - second.mean(0)).sum() + np.trace(one + two - 2 * np.real(root))
-    )
+    return float(np.square(first.mean(0) - second.mean(0)).sum() + np.trace(one + two - 2 * np.real(root)))
 
 
 def distance(first: torch.Tensor, second: torch.Tensor) -> float:
