@@ -150,9 +150,13 @@ class OnnxFeatures:
     def _run(self, part: Tensor) -> Tensor:
         missing = self._sizes.get("n", 0) - len(part)
         filled = torch.cat([part, part[-1:].expand(missing, *part.shape[1:])]) if missing > 0 else part
-        features = self._session.run(None, {self._input: filled.cpu().numpy()})[0]
-        features = np.asarray(features).reshape(len(filled), -1)[: len(part)]
-        return torch.from_numpy(features.astype(np.float32))
+        features = np.asarray(self._session.run(None, {self._input: filled.cpu().numpy()})[0])
+        if features.ndim < 2 or features.size != len(filled) * features.shape[1]:
+            raise UserError(
+                f"'{self._path}' gives {list(features.shape)} for {len(filled)} inputs; a row of features for "
+                "each is needed. Export it with its pooling."
+            )
+        return torch.from_numpy(features.reshape(len(filled), -1)[: len(part)].astype(np.float32))
 
 
 def open_frame_extractor(config: ExtractorConfig, device: torch.device) -> Extractor:
@@ -180,7 +184,8 @@ def _open(path: Path) -> Any:
 
     if not path.is_file():
         raise UserError(f"There is no extractor '{path}'. Give the path of an ONNX file.")
-    providers = onnxruntime.get_available_providers()
+    known = onnxruntime.get_available_providers()
+    providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in known]
     try:
         session = onnxruntime.InferenceSession(path, providers=providers)
     except Exception as error:  # onnxruntime's own kinds have no common base but Exception

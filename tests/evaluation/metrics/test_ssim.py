@@ -55,6 +55,14 @@ def test_it_agrees_with_a_direct_sum_over_one_window():
     assert ssim(first, second) == pytest.approx(by_hand.mean())
 
 
+def test_it_agrees_with_torchmetrics():
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    first, second = (torch.from_numpy(clip(seed)).permute(0, 3, 1, 2).double() for seed in (0, 1))
+    theirs = structural_similarity_index_measure(first, second, data_range=255.0)
+    assert ssim(clip(0), clip(1)) == pytest.approx(float(theirs), rel=1e-6)
+
+
 def test_frames_smaller_than_the_window_are_refused():
     with pytest.raises(ValueError, match="11 x 11"):
         ssim(clip(0)[:, :8], clip(1)[:, :8])
