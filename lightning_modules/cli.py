@@ -57,6 +57,7 @@ what a config holds (each key is also an option, as --trainer.max_steps 100):
   trainer    Lightning's Trainer: max_steps, max_time, val_check_interval (steps), accelerator, ...
   checkpoint every (steps), keep (how many)
   samples    every (validations), count, prompts, seed
+  non_finite in_a_row (steps that may be left out because their loss or gradient is no number)
   mlflow     experiment, tracking_uri, enabled
 A value may be a path to another YAML (data: data/clips.yaml), read relative to the file that names it.
 

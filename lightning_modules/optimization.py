@@ -1,9 +1,10 @@
 """AdamW and its learning rate over a run: warm-up, then constant, linear or cosine (Sec. 3.2, 3.3, 6.1.6)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from torch import nn
 from torch.optim import AdamW
@@ -35,16 +36,38 @@ class OptimizerConfig:
             )
 
 
+class Trained(NamedTuple):
+    """A network, how it is trained, and the optimizer step with which that begins."""
+
+    network: nn.Module
+    config: OptimizerConfig
+    start: int = 0
+
+
 def optimizer_and_schedule(model: nn.Module, config: OptimizerConfig, steps: int) -> dict[str, Any]:
     """What `configure_optimizers` returns for the trained parameters of `model` in a run of `steps`."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [each for each in trained if each.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [each for each in trained if each.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = AdamW(groups, lr=config.lr, betas=config.betas)
-    schedule = LambdaLR(optimizer, partial(rate, config=config, steps=steps))
+    return train_together([Trained(model, config)], steps)
+
+
+def train_together(networks: Sequence[Trained], steps: int) -> dict[str, Any]:
+    """The same for networks of which each has its own settings. AdamW treats every weight alone, so that one
+    of it with groups is as many of it: they are stepped, saved and scheduled at once.
+    """
+    groups, rates = [], []
+    for network, config, start in networks:
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        matrices, vectors = [p for p in trained if p.ndim > 1], [p for p in trained if p.ndim <= 1]
+        for parameters, decay in ((matrices, config.weight_decay), (vectors, 0.0)):
+            own = {"params": parameters, "weight_decay": decay, "lr": config.lr, "betas": config.betas}
+            groups.append(own)
+            rates.append(partial(_rate_from, start=start, config=config, steps=steps))
+    optimizer = AdamW(groups)
+    schedule = LambdaLR(optimizer, rates)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _rate_from(step: int, start: int, config: OptimizerConfig, steps: int) -> float:
+    return rate(max(0, step - start), config, max(1, steps - start))
 
 
 def rate(step: int, config: OptimizerConfig, steps: int) -> float:

@@ -27,7 +27,7 @@ from storage import write_json, write_text
 LIMITS = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_time")
 HARMLESS = (  # settings that do not change what is learnt; everything else does
     *LIMITS, "run_dir", "restart", "ckpt_path", "weights_only", "checkpoint", "samples", "mlflow",
-    "trainer.min_steps", "trainer.min_epochs", "trainer.logger", "trainer.default_root_dir",
+    "non_finite", "trainer.min_steps", "trainer.min_epochs", "trainer.logger", "trainer.default_root_dir",
     "trainer.log_every_n_steps", "trainer.val_check_interval", "trainer.check_val_every_n_epoch",
     "trainer.limit_val_batches", "trainer.num_sanity_val_steps", "trainer.profiler",
     "trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.enable_checkpointing",

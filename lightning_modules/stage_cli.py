@@ -69,6 +69,7 @@ class StageCLI(LightningCLI):
         )
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.add_lightning_class_args(SampleVideos, "samples")
+        parser.add_lightning_class_args(NonFinite, "non_finite")
         parser.add_argument("--mlflow", type=Tracking, default=Tracking(), help="Where the run is recorded.")
         parser.link_arguments("run_dir", "trainer.default_root_dir")
 
@@ -106,7 +107,7 @@ class StageCLI(LightningCLI):
             keep_freed_memory()
         loggers = self._loggers(asked["logger"]) if self.subcommand == "fit" else []
         self._exporter = ExportModel()
-        ours = [GracefulStop(), NonFinite(), Throughput(), TrainingProgress(), self._exporter]
+        ours = [GracefulStop(), Throughput(), TrainingProgress(), self._exporter]
         if loggers:
             ours.append(LearningRateMonitor(logging_interval="step"))
         theirs = asked["callbacks"] or []

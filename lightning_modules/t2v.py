@@ -7,7 +7,6 @@ from typing import Any, cast
 import lightning as L
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from console import UserError
 from datamodules.latents import LatentData
@@ -17,6 +16,7 @@ from inference.pipeline import Pipeline, open_text
 from inference.prompts import Request
 from inference.t2v import Sampling, generate, to_values
 from inference.weights import load_model
+from lightning_modules.average import averaged, follow
 from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedule
 from models.text import TextEncoder, TextTokens
 from models.transformer import Transformer, TransformerConfig
@@ -44,10 +44,10 @@ class T2VModule(L.LightningModule):
         sampling: Sampling = Sampling(),  # noqa: B008, it is frozen
     ) -> None:
         super().__init__()
-        if not 0 <= text_drop <= 1 or not 0 <= ema < 1:
-            raise ValueError(f"text_drop {text_drop} must be in [0, 1] and ema {ema} in [0, 1).")
+        if not 0 <= text_drop <= 1:
+            raise ValueError(f"text_drop must be in [0, 1]; {text_drop} came.")
         self.transformer = Transformer(transformer)
-        self.average = AveragedModel(self.transformer, avg_fn=Average(ema)) if ema else None
+        self.average = averaged(self.transformer, ema)
         self.optimizer_config, self.text_drop, self.time_mean = optimizer, text_drop, time_mean
         self.sampling = sampling
 
@@ -104,8 +104,7 @@ class T2VModule(L.LightningModule):
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
-        if self.average is not None:
-            self.average.update_parameters(self.transformer)
+        follow(self.average, self.transformer)
 
     def configure_optimizers(self) -> dict[str, Any]:
         steps = int(self.trainer.estimated_stepping_batches)
@@ -162,17 +161,6 @@ class T2VModule(L.LightningModule):
     @staticmethod
     def _velocity(transformer: Transformer, text: TextTokens):
         return lambda point, time: transformer(point, time, [text])
-
-
-class Average:
-    """Exponential moving average whose memory grows with the run, so that early weights are forgotten."""
-
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
-
-    def __call__(self, average: Tensor, weight: Tensor, updates: Tensor | int) -> Tensor:
-        decay = min(self.decay, (1 + float(updates)) / (10 + float(updates)))
-        return torch.lerp(weight, average, decay)
 
 
 def replace_text(text: TextTokens, rows: Tensor, null: Tensor) -> TextTokens:

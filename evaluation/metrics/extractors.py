@@ -153,8 +153,8 @@ class OnnxFeatures:
         features = np.asarray(self._session.run(None, {self._input: filled.cpu().numpy()})[0])
         if features.ndim < 2 or features.size != len(filled) * features.shape[1]:
             raise UserError(
-                f"'{self._path}' gives {list(features.shape)} for {len(filled)} inputs; a row of features for "
-                "each is needed. Export it with its pooling."
+                f"'{self._path}' gives {list(features.shape)} for {len(filled)} inputs; a row of features "
+                "for each is needed. Export it with its pooling."
             )
         return torch.from_numpy(features.reshape(len(filled), -1)[: len(part)].astype(np.float32))
 

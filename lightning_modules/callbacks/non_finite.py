@@ -1,4 +1,4 @@
-"""NonFinite: a loss that is no number stops the run before it reaches the weights."""
+"""NonFinite: a step whose loss or gradient is no number is left out; a run of them stops the fit."""
 
 from typing import Any
 
@@ -14,30 +14,81 @@ SHOWN = 8  # clips named in the message
 
 
 class NonFiniteLossError(UserError):
-    """The loss of a batch is NaN or infinite."""
+    """Too many steps in a row had a loss or gradient that is NaN or infinite."""
 
 
 class NonFinite(Callback):
-    """Checks each loss before its backward pass, so that the weights are still those of the step before."""
+    """Takes away the gradients of such a step before the optimizer sees them, so that weights, moments and
+    averages stay what they were. The step counts: schedules, checkpoints and the data go on as in any other.
 
-    def __init__(self) -> None:
-        self._clips: list[str] = []
+    Args:
+        in_a_row: Steps that may be left out one after the other, before the fit stops; 0 stops at the first.
+    """
+
+    def __init__(self, in_a_row: int = 4) -> None:
+        if in_a_row < 0:
+            raise ValueError(f"non_finite.in_a_row must be at least 0; {in_a_row} came.")
+        self.in_a_row = in_a_row
+        self.skipped = 0  # steps in the whole run
+        self._row = 0  # of the latest steps, without one that was made
+        self._clips: list[str] = []  # of the step at hand
+        self._losses: list[Tensor] = []
 
     @override
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self._clips = list(batch.get("clip_id", [])) if isinstance(batch, dict) else []
+        self._clips += list(batch.get("clip_id", [])) if isinstance(batch, dict) else []
 
     @override
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        if torch.isfinite(loss.detach()).all():
-            return
-        named = ", ".join(map(str, self._clips[:SHOWN])) or "unknown"
-        more = f" and {len(self._clips) - SHOWN} more" if len(self._clips) > SHOWN else ""
+        self._losses.append(loss.detach())
+
+    @override
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        loss, norm = torch.stack(self._losses).sum(), gradient_norm(pl_module)
+        whole = bool(torch.isfinite(loss + norm))  # one wait for the device, not two
+        if trainer.world_size > 1:  # all leave the step out, or none
+            whole = trainer.strategy.reduce_boolean_decision(whole, all=True)
+        scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
+        clips, self._clips, self._losses = self._clips, [], []
+        if whole:
+            self._row = 0
+        elif not (scaled and torch.isfinite(loss)):  # else float16 overflowed, which its scaler answers
+            self._row, self.skipped = self._row + 1, self.skipped + 1
+            pl_module.zero_grad(set_to_none=True)
+            if self._row > self.in_a_row:
+                raise NonFiniteLossError(self._message(trainer, float(loss), float(norm), clips))
+
+    @override
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        pl_module.log("train/skipped_steps", float(self.skipped))
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"skipped": self.skipped, "row": self._row}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.skipped, self._row = state_dict["skipped"], state_dict["row"]
+
+    def _message(self, trainer: Trainer, loss: float, norm: float, clips: list[str]) -> str:
+        named = ", ".join(map(str, clips[:SHOWN])) or "unknown"
+        more = f" and {len(clips) - SHOWN} more" if len(clips) > SHOWN else ""
+        row = f", as in {self._row - 1} before it" if self._row > 1 else ""
         newest = RunFolder(trainer.default_root_dir).newest()
         goes_on = f"the same command goes on from {newest}" if newest else "nothing was saved yet"
-        raise NonFiniteLossError(
-            f"The loss is {loss.item()} in step {trainer.global_step + 1}. Clips: {named}{more}. "
-            f"Lower the learning rate, set trainer.gradient_clip_val, or look at these clips; {goes_on}."
+        return (
+            f"The loss is {loss} and the gradient's norm {norm} in step {trainer.global_step + 1}{row}. "
+            f"Clips: {named}{more}. Lower the learning rate, set trainer.gradient_clip_val, or look at these "
+            f"clips; {goes_on}."
         )
+
+
+def gradient_norm(module: torch.nn.Module) -> Tensor:
+    """The norm of all gradients of `module`, which is no number where one of them is none."""
+    gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # sharded weights have sharded norms

@@ -8,6 +8,7 @@ import torch
 from einops import rearrange
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
+from torch.nn.functional import interpolate
 from typing_extensions import override
 
 from lightning_modules.callbacks.export import Exportable
@@ -27,6 +28,15 @@ class Reconstructs(Protocol):
 
 
 @runtime_checkable
+class FindsOutliers(Protocol):
+    """A stage that can say which positions of a clip's latent are outliers."""
+
+    def outliers(self, batch: dict[str, Any]) -> Tensor:
+        """For each position "b t h w" how far it is from being one; above 1 it is."""
+        ...
+
+
+@runtime_checkable
 class Generates(Protocol):
     """A stage that makes clips from prompts."""
 
@@ -37,6 +47,9 @@ class Generates(Protocol):
 
 class SampleVideos(Callback):
     """After every `every`-th validation of a fit: clips and their reconstructions, or videos of prompts.
+
+    Right of a reconstruction stands a map of its latent, grey up to the threshold of an outlier, red beyond:
+    a red dot that stays in its place is the shortcut that the outlier penalty forbids (Sec. 3.1.1).
 
     Args:
         every: Validations between two rounds of samples; 0 writes none.
@@ -97,8 +110,11 @@ class SampleVideos(Callback):
             if isinstance(pl_module, Reconstructs):
                 original = batch["video"][: self.count]
                 again = pl_module.reconstruct({**batch, "video": original})
-                pairs = rearrange(torch.stack([original, again]), "side b t c h w -> b t c h (side w)")
-                return [(f"reconstruction-{i}", pair) for i, pair in enumerate(pairs)]
+                sides = [original, again]
+                if isinstance(pl_module, FindsOutliers):
+                    sides.append(heat_map(pl_module.outliers({**batch, "video": original}), like=original))
+                rows = rearrange(torch.stack(sides), "side b t c h w -> b t c h (side w)")
+                return [(f"reconstruction-{i}", row) for i, row in enumerate(rows)]
             if isinstance(pl_module, Generates):
                 prompts = self.prompts or list(batch["caption"][: self.count])
                 videos = pl_module.sample(prompts, self.seed)
@@ -114,6 +130,14 @@ class SampleVideos(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger):
                 logger.log_artifact(path, "samples")
+
+
+def heat_map(values: Tensor, like: Tensor) -> Tensor:
+    """Values "b t h w" as a video of the size of `like`, in [-1, 1]: black at 0, white at 1, red beyond."""
+    grey = interpolate(values[:, None].float(), size=(like.shape[1], *like.shape[-2:]), mode="nearest")
+    hot = grey > 1
+    red, others = grey.clamp(max=1), torch.where(hot, torch.zeros_like(grey), grey)
+    return rearrange(torch.cat([red, others, others], dim=1) * 2 - 1, "b c t h w -> b t c h w").to(like)
 
 
 def to_pixels(video: Tensor) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from console import UserError
+from lightning_modules.callbacks.non_finite import NonFinite
 from lightning_modules.callbacks.stop import Stopped
 from lightning_modules.run_folder import RunFolder
 from lightning_modules.stage_cli import run_stage
@@ -127,9 +128,21 @@ def test_a_cut_newest_checkpoint_falls_back_on_the_one_before(config, undisturbe
 
 
 def test_a_loss_that_is_no_number_stops_before_the_weights(config):
-    with pytest.raises(UserError, match=r"loss is nan in step 7\. Clips: [0-9a-f]{12}, .*step-0000004\.ckpt"):
-        fit(config, "--model.broken_at", "6")
+    with pytest.raises(UserError, match=r"loss is nan .* step 7\. Clips: [0-9a-f]{12}, .*step-0000004\.ckpt"):
+        fit(config, "--model.broken_at", "6", "--non_finite.in_a_row", "0")
     assert all(value.isfinite().all() for value in StandIn.made[-1].parameters())
+
+
+def test_a_step_that_was_left_out_is_left_out_of_a_resumed_run_too(config):
+    whole = fit(config, "--model.broken_at", "3", "--run_dir", "runs/whole")
+    disturbed(config, 3, interrupt, "--model.broken_at", "3")
+    second = fit(config, "--model.broken_at", "3")
+    assert second.seen == whole.seen[4:]
+    assert second.losses == whole.losses[4:]
+    assert torch.equal(second.squeeze.weight, whole.squeeze.weight)
+    for stage in (whole, second):
+        (guard,) = (each for each in stage.trainer.callbacks if isinstance(each, NonFinite))
+        assert guard.skipped == 1
 
 
 def test_signals_are_ours_only_while_a_fit_runs(config):

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from lightning_modules.optimization import OptimizerConfig
-from lightning_modules.t2v import Average, T2VModule, replace_text
-from lightning_modules.tae import LatentMoments, TAELossConfig, TAEModule, psnr
+from lightning_modules.t2v import T2VModule, replace_text
+from lightning_modules.tae import LatentMoments, TAEModule, psnr
+from lightning_modules.tae_objective import TAELossConfig
 from models.tae import TAEConfig
 from models.tae.losses import kl_divergence, outlier_penalty
 from models.text import TextTokens
@@ -81,13 +82,6 @@ def test_held_out_loss_has_the_same_noise_at_every_time_of_asking():
         other = module._held_out_loss(held_out, 4)
     assert first == second
     assert first != other
-
-
-def test_the_average_follows_at_first_and_then_holds_its_decay():
-    average = Average(0.99)
-    weight, held = torch.ones(1), torch.zeros(1)
-    assert average(held, weight, 0).item() == pytest.approx(0.9)
-    assert average(held, weight, 10_000).item() == pytest.approx(0.01)
 
 
 def test_with_an_average_that_is_what_is_exported_and_without_it_the_weights():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from inference.video import read_video
-from lightning_modules.callbacks.samples import SampleVideos, file_name, to_pixels
+from lightning_modules.callbacks.samples import SampleVideos, file_name, heat_map, to_pixels
 
 
 class Copies:
@@ -16,6 +16,15 @@ class Copies:
     def reconstruct(self, batch):
         torch.rand(1)
         return -batch["video"]
+
+
+class Dotted(Copies):
+    """One position of the latent, 4 x 4 in 2 frames for 16 x 16 in 4, is an outlier in the second frame."""
+
+    def outliers(self, batch):
+        values = torch.full((len(batch["video"]), 2, 4, 4), 0.5)
+        values[:, 1, 0, 3] = 7.0
+        return values
 
 
 class Prompted:
@@ -64,6 +73,24 @@ def test_reconstructions_stand_right_of_their_originals(trainer, batch, tmp_path
     assert video.shape == (4, 16, 32, 3)
     assert np.abs(video[:, :, :14].astype(int) - 191).max() < 12
     assert np.abs(video[:, :, 18:].astype(int) - 64).max() < 12
+
+
+def test_outliers_of_the_latent_are_red_where_and_when_they_are(trainer, batch, tmp_path):
+    validate(SampleVideos(count=1), trainer, Dotted(), batch)
+    video = read_video(next((tmp_path / "samples").iterdir())).astype(int)
+    assert video.shape == (4, 16, 48, 3)
+    latent = video[:, :, 32:]
+    assert np.abs(latent[1] - 128).max() < 40  # grey: what lossy video makes of it
+    red = latent[3, :4, 12:].mean(axis=(0, 1))
+    assert red[0] > 180
+    assert max(red[1:]) < 90
+    assert np.abs(latent[3, 8:, :8] - 128).max() < 40
+
+
+def test_a_heat_map_is_grey_up_to_the_threshold_and_red_beyond():
+    values = torch.tensor([0.0, 0.5, 1.0, 1.01, 50.0]).reshape(1, 1, 1, 5)
+    map_ = heat_map(values, like=torch.zeros(1, 1, 3, 1, 5))[0, 0, :, 0]
+    assert map_.T.tolist() == [[-1] * 3, [0] * 3, [1] * 3, [1, -1, -1], [1, -1, -1]]
 
 
 def test_prompts_are_sampled_with_one_seed_in_every_round(trainer, batch, tmp_path):

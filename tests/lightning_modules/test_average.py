@@ -1,0 +1,48 @@
+"""The moving average: what it remembers, and that it follows steps that were made."""
+
+import pytest
+import torch
+from torch import nn
+
+from lightning_modules.average import Average, averaged, follow
+
+
+def test_the_average_follows_at_first_and_then_holds_its_decay():
+    average = Average(0.99)
+    weight, held = torch.ones(1), torch.zeros(1)
+    assert average(held, weight, 0).item() == pytest.approx(0.9)
+    assert average(held, weight, 10_000).item() == pytest.approx(0.01)
+
+
+def test_it_begins_where_the_weights_stand_and_follows_them():
+    model = nn.Linear(2, 2)
+    start = model.weight.detach().clone()
+    average = averaged(model, 0.5)
+    with torch.no_grad():
+        for step in range(3):
+            model.weight.fill_(step)
+            model.weight.grad = torch.ones_like(model.weight)
+            follow(average, model)
+    # the first update copies, the second has decay 2/11, the third 3/12
+    expected = torch.lerp(torch.tensor(2.0), torch.lerp(torch.tensor(1.0), torch.tensor(0.0), 2 / 11), 3 / 12)
+    torch.testing.assert_close(average.module.weight, expected.expand(2, 2))
+    assert not torch.equal(average.module.weight, start)
+
+
+def test_a_step_that_was_skipped_leaves_the_average_and_its_count_alone():
+    model = nn.Linear(2, 2)
+    average = averaged(model, 0.5)
+    before = {name: value.clone() for name, value in average.state_dict().items()}
+    follow(average, model)
+    assert all(torch.equal(value, before[name]) for name, value in average.state_dict().items())
+
+
+def test_no_decay_is_no_average():
+    assert averaged(nn.Linear(2, 2), 0.0) is None
+    follow(None, nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_a_decay_that_would_never_move_is_refused(decay):
+    with pytest.raises(ValueError, match=r"ema must be in \[0, 1\)"):
+        averaged(nn.Linear(2, 2), decay)
