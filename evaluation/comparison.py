@@ -11,12 +11,12 @@ from torch import Tensor
 
 from console import UserError
 from evaluation.autoencoders import Autoencoder, TAECoder, open_autoencoder
-from evaluation.comparison_table import Compared, Facts, Row
+from evaluation.comparison_table import ALL, Compared, Facts, Row
 from evaluation.judges import Judges, JudgesConfig, open_judges
 from evaluation.metrics import psnr, ssim
 from evaluation.metrics.frechet import Moments, frechet_distance
 from evaluation.pixels import resolution_of, to_pixels
-from evaluation.tally import ALL, Score, Tally, first_here, total
+from evaluation.tally import Score, Tally, first_here, total
 from models.tae import TAE
 
 OURS = "tae"  # the name of the autoencoder that is tested
@@ -38,8 +38,13 @@ class ComparisonConfig(JudgesConfig):
 class Comparison:
     """Shows each batch to every autoencoder and counts what comes back."""
 
-    def __init__(self, autoencoders: Mapping[str, Autoencoder], judges: Judges) -> None:
-        self.autoencoders, self.judges = dict(autoencoders), judges
+    def __init__(
+        self,
+        autoencoders: Mapping[str, Autoencoder],
+        judges: Judges,
+        device: torch.device = torch.device("cpu"),  # noqa: B008, it is a value
+    ) -> None:
+        self.autoencoders, self.judges, self.device = dict(autoencoders), judges, device
         self.originals = Tally()
         self.tallies = {name: Tally() for name in self.autoencoders}
         self._calls = 0
@@ -114,7 +119,7 @@ class Comparison:
 def open_comparison(config: ComparisonConfig, tae: TAE, device: torch.device) -> Comparison:
     """Open `tae`'s peers and all judges, so that a wrong path is told before anything is measured."""
     peers = {name: open_autoencoder(folder, device) for name, folder in config.peers.items()}
-    return Comparison({OURS: TAECoder(tae), **peers}, open_judges(config, device))
+    return Comparison({OURS: TAECoder(tae), **peers}, open_judges(config, device), device)
 
 
 def _row(name: str, resolution: str, tally: Tally, originals: Tally) -> Row:

@@ -1,12 +1,11 @@
 """Compared: what a comparison of autoencoders found, as a table, as JSON, and as numbers to log."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evaluation.tally import ALL
-
+ALL = "all"  # the name of what is counted over all resolutions
 MEASURES = {"psnr": ".2f", "ssim": ".4f", "perceptual": ".4f", "rfid_like": ".4g", "rfvd_like": ".4g"}
 
 
@@ -105,6 +104,21 @@ class Compared:
         console.print(table)
         for note in self.notes:
             console.print(note, style="dim", highlight=False)
+
+
+def shown(compared: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """What `Compared.as_json` gave, as headings and a line of text for each row."""
+    headings = ["autoencoder", "clips", "of", *(compared["names"][name] for name in MEASURES), *DESCRIBED]
+    facts = {each["name"]: Facts(**each) for each in compared["autoencoders"]}
+    lines = [
+        [
+            row["autoencoder"], str(row["clips"]), row["resolution"],
+            *(_number(row[name], form) for name, form in MEASURES.items()),
+            *(tell(facts[row["autoencoder"]]) for tell in DESCRIBED.values()),
+        ]
+        for row in compared["rows"]
+    ]  # fmt: skip
+    return {"headings": headings, "lines": lines, "notes": compared["notes"]}
 
 
 def _number(value: float | None, form: str) -> str:

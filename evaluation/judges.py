@@ -67,7 +67,7 @@ def open_judges(config: JudgesConfig, device: torch.device) -> Judges:
     try:
         perceptual = open_perceptual(config.perceptual, config.perceptual_weights).to(device)
         frames = open_frame_extractor(config.frame_extractor, device)
-    except FileNotFoundError as error:  # of weights that a package should have, or that the user named
+    except (ValueError, FileNotFoundError) as error:  # of weights that a package or the user should give
         raise UserError(str(error)) from error
     clips = open_clip_extractor(config.clip_extractor, frames)
     backbone = BACKBONES.get(config.perceptual)

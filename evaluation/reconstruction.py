@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from console import UserError, track
-from evaluation.comparison import OURS, ComparisonConfig, open_comparison
+from evaluation.comparison import OURS, Comparison, ComparisonConfig, open_comparison
 from evaluation.facts import run_facts
 from inference.clips import Frames, bucket_shape, decode_clip
 from inference.pipeline import pick_device
@@ -48,28 +48,20 @@ def evaluate_tae(
     model: Path, clips: Clips, out: Path, config: ComparisonConfig, device: str
 ) -> dict[str, Any]:
     """Score the TAE in `model`, and its peers, on `clips`; write `out` and videos beside it."""
-    loaded = load_model(model, expect=TAE)
+    loaded, index = load_model(model, expect=TAE), read_index(clips.shards)
     tae = loaded.model.to(pick_device(device))
-    index = read_index(clips.shards)
-    total = min(index["samples"], clips.limit or index["samples"])
-    if not total:
-        raise UserError(f"There is no clip in '{clips.shards}'. Evaluate on shards that hold clips.")
     comparison = open_comparison(config, tae, pick_device(device))
     start = time.monotonic()
-    captions = {}
-    for clip in track(islice(_clips(clips.shards, index), clips.limit), "Reconstructing", total):
-        captions[clip.key] = clip.facts["caption"]
-        comparison.update(to_values(clip.frames[None]).to(pick_device(device)), [clip.key])
+    captions = _shown_to(comparison, clips, index)
     compared = comparison.result()
     seconds = time.monotonic() - start
-    scores = [
-        Scored(key, captions[key], *score.measures) for key, score in comparison.tallies[OURS].scores.items()
-    ]
-    scores.sort(key=lambda score: score.psnr)
-    chosen = {
-        scores[place]
-        for place in np.linspace(0, len(scores) - 1, min(PICTURES, len(scores))).round().astype(int)
-    }
+    known = comparison.tallies[OURS].scores
+    scores = sorted(
+        (Scored(key, captions[key], *score.measures) for key, score in known.items()),
+        key=lambda score: score.psnr,
+    )
+    places = np.linspace(0, len(scores) - 1, min(PICTURES, len(scores))).round().astype(int)
+    chosen = {scores[place] for place in places}
     result = {
         "model": loaded.hash,
         "shards": str(clips.shards),
@@ -85,6 +77,18 @@ def evaluate_tae(
     write_json(out, result)
     compared.print()
     return result
+
+
+def _shown_to(comparison: Comparison, clips: Clips, index: dict[str, Any]) -> dict[str, str]:
+    """Let the comparison see the clips, one at a time; gives their captions."""
+    total = min(index["samples"], clips.limit or index["samples"])
+    if not total:
+        raise UserError(f"There is no clip in '{clips.shards}'. Evaluate on shards that hold clips.")
+    captions = {}
+    for clip in track(islice(_clips(clips.shards, index), clips.limit), "Reconstructing", total):
+        captions[clip.key] = clip.facts["caption"]
+        comparison.update(to_values(clip.frames[None]).to(comparison.device), [clip.key])
+    return captions
 
 
 @torch.no_grad()

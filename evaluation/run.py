@@ -145,6 +145,8 @@ def _comparison(options: argparse.Namespace) -> Any:
         raise UserError(f"--peer takes NAME=FOLDER, as wan=/models/wan; '{faulty[0]}' came.")
     levels = dict(zip(("black", "white"), options.levels, strict=True))
     network, weights = options.lpips or (None, None)
+    if network not in (None, "vgg", "alex"):
+        raise UserError(f"--lpips takes vgg or alex and the file of its weights; '{network}' came.")
     judged = {"perceptual": f"lpips-{network}", "perceptual_weights": weights} if network else {}
     try:
         return ComparisonConfig(

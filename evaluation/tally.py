@@ -8,9 +8,9 @@ from typing import NamedTuple, TypeVar
 import torch.distributed as dist
 from torch import Tensor
 
+from evaluation.comparison_table import ALL
 from evaluation.metrics.frechet import Moments
 
-ALL = "all"  # the name of what is counted over all resolutions
 Value = TypeVar("Value")
 
 

@@ -42,7 +42,7 @@ class TAEModule(L.LightningModule):
         test: ComparisonConfig = ComparisonConfig(),  # noqa: B008, it is frozen
     ) -> None:
         super().__init__()
-        self.test_config = test
+        self.test_config, self.psnr = test, PSNRByResolution()
         self.model = TAE(tae)
         self.average = averaged(self.model, ema)
         self.objective = TAEObjective(loss)

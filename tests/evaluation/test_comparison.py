@@ -221,6 +221,7 @@ def _measure_in(rank: int, world: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_count_as_one_and_no_clip_twice(tmp_path):
     mp.start_processes(_measure_in, (2, str(tmp_path)), nprocs=2, start_method="spawn")
     alone = Comparison({"tae": Noisy(0.1)}, cheap())
@@ -236,3 +237,17 @@ def test_two_processes_count_as_one_and_no_clip_twice(tmp_path):
             assert {key: row[key] for key in row.keys() - numbers} == {
                 key: wanted[key] for key in row.keys() - numbers
             }
+
+
+def test_tallies_of_two_processes_merge_to_that_of_one():
+    parts = [Comparison({"tae": Noisy(0.1)}, cheap()) for _ in range(2)]
+    alone = Comparison({"tae": Noisy(0.1)}, cheap())
+    for number, (name, videos) in enumerate((("a", clips(3)), ("b", clips(2, seed=1)))):
+        for comparison in (parts[number], alone):
+            comparison.update(videos, keys(len(videos), name))
+    parts[0].originals.merge(parts[1].originals)
+    parts[0].tallies["tae"].merge(parts[1].tallies["tae"])
+    (merged,), (whole,) = parts[0].result().rows, alone.result().rows
+    assert merged.clips == 5
+    for name in ("psnr", "ssim", "perceptual", "rfid_like", "rfvd_like"):
+        assert getattr(merged, name) == pytest.approx(getattr(whole, name), rel=1e-8)
