@@ -1,6 +1,10 @@
-"""ClipData: curated mp4 shards as batches of pixels, for training the TAE and all that sees video."""
+"""ClipData: curated mp4 shards as batches of pixels, for training the TAE and all that sees video.
+
+Some of the batches may be of images, the single frames of clips: the TAE learns from both (Sec. 3.1.1).
+"""
 
 import json
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +15,14 @@ from typing_extensions import override
 
 from console import UserError
 from datamodules.decode import decode_clip
-from datamodules.loader import StreamConfig
+from datamodules.joint import JointLoader
+from datamodules.loader import BatchLoader, StreamConfig
 from datamodules.module import Kind, ShardData
 from datamodules.plan import Batch, Order
 from datamodules.shards import Bucket
 from datamodules.stream import Raw
+
+IMAGES = 1  # keeps the order, frames and crops of images apart from those of videos
 
 
 class Clip(NamedTuple):
@@ -25,6 +32,27 @@ class Clip(NamedTuple):
     clip_id: str
     caption: str
     fps: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageBatches:
+    """How many training batches are of images, and how large they are."""
+
+    share: float = 0.0
+    """Of all training batches; the paper's one batch of images to three of videos is 0.25."""
+    frames: int = 8
+    """Frames of video that an image takes the place of: as many as the TAE makes one of, so that batches of
+    both kinds have as many latent positions."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1 or self.frames < 1:
+            raise ValueError(
+                f"data.images: share {self.share} must be in [0, 1), frames {self.frames} at least 1."
+            )
+
+    def size(self, clips: int, frames: int) -> int:
+        """Images in the batch that takes the place of `clips` clips of `frames` frames."""
+        return clips * -(-frames // self.frames)
 
 
 class ClipFormat:
@@ -54,22 +82,46 @@ class ClipFormat:
 
     def collate(self, items: list[Clip], numbers: Batch, epoch: int | None) -> dict[str, Any]:
         """Stack clips of one bucket, each cropped at a place that its number and the epoch decide."""
-        frames = [clip.frames for clip in items]
         if self.crop is not None and epoch is not None:
-            frames = [self._cropped(f, int(n), epoch) for f, n in zip(frames, numbers, strict=True)]
+            rngs = [np.random.default_rng([self.seed, epoch, int(number)]) for number in numbers]
+            items = [
+                clip._replace(frames=self.cropped(clip.frames, rng))
+                for clip, rng in zip(items, rngs, strict=True)
+            ]
+        return self.stacked(items)
+
+    @staticmethod
+    def stacked(items: list[Clip]) -> dict[str, Any]:
+        """Clips of one shape as a batch."""
         return {
-            "video": torch.from_numpy(np.stack(frames)),
+            "video": torch.from_numpy(np.stack([clip.frames for clip in items])),
             "clip_id": [clip.clip_id for clip in items],
             "caption": [clip.caption for clip in items],
             "fps": torch.tensor([clip.fps for clip in items]),
         }
 
-    def _cropped(self, frames: np.ndarray, number: int, epoch: int) -> np.ndarray:
-        size = self.crop or 0
-        rng = np.random.default_rng([self.seed, epoch, number])
+    def cropped(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A square of `crop` pixels somewhere in the frames, or all of them where there is no crop."""
+        if self.crop is None:
+            return frames
+        size = self.crop
         top = rng.integers(frames.shape[1] - size + 1)
         left = rng.integers(frames.shape[2] - size + 1)
         return frames[:, top : top + size, left : left + size]
+
+
+class ImageFormat(ClipFormat):
+    """As clips, with one frame each: which one, and its crop, is decided by number, epoch and seed."""
+
+    @override
+    def collate(self, items: list[Clip], numbers: Batch, epoch: int | None) -> dict[str, Any]:
+        assert epoch is not None  # validation sees clips
+        images = []
+        for clip, number in zip(items, numbers, strict=True):
+            rng = np.random.default_rng([self.seed, epoch, int(number), IMAGES])
+            frame = int(rng.integers(len(clip.frames)))
+            images.append(clip._replace(frames=self.cropped(clip.frames[frame : frame + 1], rng)))
+        return self.stacked(images)
 
 
 class ClipData(ShardData):
@@ -81,10 +133,11 @@ class ClipData(ShardData):
         crop: Side in pixels of a random square crop in training. Validation sees whole clips.
         memory: Decode every clip once and keep it (uint8). Otherwise shards are streamed.
         seed: Of the order and of the crops.
-        stream: How shards are streamed.
+        stream: How shards are streamed; where there are images, once for them and once for videos.
+        images: Training batches that are of images.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, each is a key of a config
         self,
         shards: str,
         batch_size: int | dict[str, int] = 8,
@@ -92,10 +145,26 @@ class ClipData(ShardData):
         memory: bool = False,
         seed: int = 0,
         stream: StreamConfig = StreamConfig(),  # noqa: B008, it is frozen
+        images: ImageBatches = ImageBatches(),
     ) -> None:
         kind = Kind(folder=shards, made_by="python -m curation.run -c configs/curation/demo.yaml")
         super().__init__(kind, Order(batch_size=batch_size, seed=seed), None if memory else stream)
         self._form = ClipFormat(crop, seed)
+        self._images = images
+
+    @override
+    def train_dataloader(self) -> BatchLoader | JointLoader:
+        videos = super().train_dataloader()
+        if not self._images.share:
+            return videos
+        shards, source = self._sources["train"]
+        sizes = {
+            name: self._images.size(self._order.size(name), Bucket.parse(name).frames)
+            for name in shards.buckets
+        }
+        order = replace(self._order, batch_size=sizes, seed=self._order.seed + IMAGES)
+        source = source.shown_as(ImageFormat(self._form.crop, self._form.seed))
+        return JointLoader(videos, BatchLoader(shards, order, source, self._share()), self._images.share)
 
     @override
     def format(self, split: str) -> ClipFormat:

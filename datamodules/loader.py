@@ -120,6 +120,10 @@ class MemorySource:
         self._items = items
         self._format = form
 
+    def shown_as(self, form: Format) -> "MemorySource":
+        """The same items in batches of another format."""
+        return MemorySource(self._items, form)
+
     def __call__(self, planned: Sequence[Batch], epoch: int | None) -> Iterator[Any]:
         for batch in planned:
             yield self._format.collate([self._items[number] for number in batch], batch, epoch)
@@ -132,6 +136,10 @@ class StreamSource:
         self._shards = shards
         self._format = form
         self._num_workers = num_workers
+
+    def shown_as(self, form: Format) -> "StreamSource":
+        """The same shards in batches of another format."""
+        return StreamSource(self._shards, form, self._num_workers)
 
     def __call__(self, planned: Sequence[Batch], epoch: int | None) -> Iterator[Any]:
         dataset = PlannedBatches(self._shards, self._format, planned, epoch)

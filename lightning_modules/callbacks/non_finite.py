@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from typing_extensions import override
 
 from console import UserError
@@ -91,4 +92,4 @@ def gradient_norm(module: torch.nn.Module) -> Tensor:
     """The norm of all gradients of `module`, which is no number where one of them is none."""
     gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
-    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # sharded weights have sharded norms
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm  # sharded weights have sharded norms
