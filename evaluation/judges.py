@@ -45,10 +45,12 @@ class Judges(NamedTuple):
     frames: Extractor
     clips: Extractor
 
-    def features(self, pixels: Pixels) -> tuple[Tensor, Tensor]:
-        """Of frames and of clips."""
+    def features(self, pixels: Pixels) -> tuple[Tensor, Tensor | None]:
+        """Of frames, and of clips where they are more than an image."""
         with torch.autocast(pixels.device.type, enabled=False):
             frames = self.frames(pixels)
+            if pixels.shape[1] == 1:
+                return frames, None
             if isinstance(self.clips, ClipFeatures) and self.clips.frames is self.frames:
                 return frames, over_time(rearrange(frames, "(b t) d -> b t d", b=len(pixels)))
             return frames, self.clips(pixels)

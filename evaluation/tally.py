@@ -42,10 +42,11 @@ class Tally:
     timed_frames: int = 0
     seconds: float = 0.0
 
-    def look(self, resolution: str, frames: Tensor, clips: Tensor) -> None:
-        """Count features "n d" of frames and of clips."""
+    def look(self, resolution: str, frames: Tensor, clips: Tensor | None) -> None:
+        """Count features "n d" of frames and, where there are several, of clips."""
         _add(self.frames, {resolution: Moments.of(frames)})
-        _add(self.clips, {resolution: Moments.of(clips)})
+        if clips is not None:
+            _add(self.clips, {resolution: Moments.of(clips)})
 
     def merge(self, other: "Tally") -> None:
         """Count what another process did, too."""

@@ -83,14 +83,13 @@ class ClipFeatures:
 
 
 def over_time(features: Float[Tensor, "b t d"]) -> Float[Tensor, "b d2"]:
-    """The mean of a clip's frames, and the mean size of their change from each to the next.
+    """The mean of a clip's two frames or more, and the mean size of the change from each to the next.
 
     The first half says what is seen, the second how it moves: flicker raises it, frozen motion lowers it.
     """
     still = reduce(features, "b t d -> b d", "mean")
-    if features.shape[1] == 1:
-        return torch.cat([still, torch.zeros_like(still)], dim=1)
-    return torch.cat([still, reduce(features.diff(dim=1).abs(), "b t d -> b d", "mean")], dim=1)
+    change = reduce(features.diff(dim=1).abs(), "b t d -> b d", "mean")
+    return torch.cat([still, change], dim=1)
 
 
 class OnnxFeatures:

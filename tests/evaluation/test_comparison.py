@@ -137,6 +137,17 @@ def test_a_lone_clip_has_no_distance_of_sets_of_clips():
     assert "test/rfvd_like" not in comparison.result().logged("test")
 
 
+def test_images_are_compared_as_frames_and_never_as_clips():
+    comparison = Comparison({"tae": Noisy(0.1)}, cheap())
+    comparison.update(clips(3, frames=1), keys(3, "image"))
+    comparison.update(clips(3), keys(3))
+    rows = {row.resolution: row for row in comparison.result().rows}
+    assert rows["32x32x1"].rfvd_like is None
+    assert rows["32x32x1"].rfid_like > 0
+    assert rows["all"].rfvd_like == rows["32x32x5"].rfvd_like
+    assert rows["all"].clips == 6
+
+
 def test_singular_covariances_are_told_with_the_number_of_features():
     comparison = Comparison({"tae": Noisy(0.1)}, cheap())
     comparison.update(clips(7), keys(7))
