@@ -101,7 +101,9 @@ class Compared:
             for name, form in MEASURES.items():
                 table.add_row(self.names[name], *(_number(getattr(row, name), form) for row in rows))
         console = Console()
-        console.print(table)
+        whole = console.measure(table, options=console.options.update(width=10_000)).maximum
+        console.width = max(console.width, whole)
+        console.print(table)  # a name that is cut or folded says nothing, so a narrow terminal folds lines
         for note in self.notes:
             console.print(note, style="dim", highlight=False)
 
@@ -129,5 +131,5 @@ DESCRIBED: dict[str, Callable[[Facts], str]] = {
     "frames x rows x columns to 1, channels": lambda facts: facts.compression,
     "numbers of the latent per pixel": lambda facts: f"{facts.latent_per_pixel:.3g}",
     "parameters, millions": lambda facts: f"{facts.parameters / 1e6:.2f}",
-    "frames/s there and back": lambda facts: f"{facts.frames_per_second:.3g}",
+    "frames/s there and back": lambda facts: f"{facts.frames_per_second:,.1f}",
 }
