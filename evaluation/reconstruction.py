@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from console import UserError, track
+from evaluation.comparison import OURS, Comparison, ComparisonConfig, open_comparison
 from evaluation.facts import run_facts
-from evaluation.metrics import psnr, ssim
 from inference.clips import Frames, bucket_shape, decode_clip
 from inference.pipeline import pick_device
 from inference.shards import read_index, read_samples
@@ -23,6 +23,7 @@ from models.tae import TAE
 from storage import write_json
 
 PICTURES = 6  # side-by-side videos, evenly from the worst clip to the best
+BY_CLIP = ("psnr", "ssim", "perceptual")  # what each clip has a number of
 GAP = 4  # white columns between original and reconstruction
 
 
@@ -33,39 +34,61 @@ class Scored(NamedTuple):
     caption: str
     psnr: float
     ssim: float
+    perceptual: float
 
 
-def evaluate_tae(model: Path, shards: Path, out: Path, limit: int | None, device: str) -> dict[str, Any]:
-    """Score the TAE in `model` on the first `limit` clips of `shards`; write `out` and videos beside it."""
-    loaded = load_model(model, expect=TAE)
+class Clips(NamedTuple):
+    """The first `limit` clips of a folder of shards; all without a limit."""
+
+    shards: Path
+    limit: int | None = None
+
+
+def evaluate_tae(
+    model: Path, clips: Clips, out: Path, config: ComparisonConfig, device: str
+) -> dict[str, Any]:
+    """Score the TAE in `model`, and its peers, on `clips`; write `out` and videos beside it."""
+    loaded, index = load_model(model, expect=TAE), read_index(clips.shards)
     tae = loaded.model.to(pick_device(device))
-    index = read_index(shards)
-    total = min(index["samples"], limit or index["samples"])
-    if not total:
-        raise UserError(f"There is no clip in '{shards}'. Evaluate on shards that hold clips.")
+    comparison = open_comparison(config, tae, pick_device(device))
     start = time.monotonic()
-    clips = track(islice(_clips(shards, index), limit), "Reconstructing", total)
-    scores = [_score(clip, reconstruct(tae, clip.frames)) for clip in clips]
+    captions = _shown_to(comparison, clips, index)
+    compared = comparison.result()
     seconds = time.monotonic() - start
-    scores.sort(key=lambda score: score.psnr)
-    chosen = {
-        scores[place]
-        for place in np.linspace(0, len(scores) - 1, min(PICTURES, len(scores))).round().astype(int)
-    }
+    known = comparison.tallies[OURS].scores
+    scores = sorted(
+        (Scored(key, captions[key], *score.measures) for key, score in known.items()),
+        key=lambda score: score.psnr,
+    )
+    places = np.linspace(0, len(scores) - 1, min(PICTURES, len(scores))).round().astype(int)
+    chosen = {scores[place] for place in places}
     result = {
         "model": loaded.hash,
-        "shards": str(shards),
+        "shards": str(clips.shards),
         "bucket": ", ".join(index["buckets"]),
         "count": len(scores),
-        "psnr": _summary([score.psnr for score in scores]),
-        "ssim": _summary([score.ssim for score in scores]),
+        **{name: _summary([getattr(score, name) for score in scores]) for name in BY_CLIP},
+        "comparison": compared.as_json(),
         "seconds": round(seconds, 1),
         "clips": [score._asdict() for score in scores],
-        "videos": _write_pairs(tae, _clips(shards, index), chosen, out.parent / out.stem),
+        "videos": _write_pairs(tae, _clips(clips.shards, index), chosen, out.parent / out.stem),
         "run": run_facts(),
     }
     write_json(out, result)
+    compared.print()
     return result
+
+
+def _shown_to(comparison: Comparison, clips: Clips, index: dict[str, Any]) -> dict[str, str]:
+    """Let the comparison see the clips, one at a time; gives their captions."""
+    total = min(index["samples"], clips.limit or index["samples"])
+    if not total:
+        raise UserError(f"There is no clip in '{clips.shards}'. Evaluate on shards that hold clips.")
+    captions = {}
+    for clip in track(islice(_clips(clips.shards, index), clips.limit), "Reconstructing", total):
+        captions[clip.key] = clip.facts["caption"]
+        comparison.update(to_values(clip.frames[None]).to(comparison.device), [clip.key])
+    return captions
 
 
 @torch.no_grad()
@@ -84,10 +107,6 @@ def _clips(shards: Path, index: dict[str, Any]) -> Iterator[Frames]:
                 yield decode_clip(sample, shape)
             except UserError as error:
                 raise UserError(f"The clip {sample.key} of {shards / row['file']}: {error}") from error
-
-
-def _score(clip: Frames, back: np.ndarray) -> Scored:
-    return Scored(clip.key, clip.facts["caption"], psnr(back, clip.frames), ssim(back, clip.frames))
 
 
 def _summary(values: list[float]) -> dict[str, float]:

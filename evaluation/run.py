@@ -10,7 +10,8 @@ from console import UserError, command
 EXAMPLES = {
     "tae": """examples:
   python -m evaluation.run tae --model runs/demo/tae/model --shards data/demo/curated/shards/val \\
-      --out runs/demo/tae/eval.json""",
+      --out runs/demo/tae/eval.json
+  python -m evaluation.run tae --peer wan=/models/Wan2.1-Diffusers --frames-network inception.onnx""",
     "t2v": """examples:
   python -m evaluation.run t2v --model runs/demo/t2v/model --prompts 64 --seed 0 --out runs/demo/t2v/eval""",
     "report": """examples:
@@ -34,7 +35,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(required=True, metavar="tae|t2v|report")
-    _add_tae(_verb(verbs, "tae", "PSNR and SSIM of a TAE's reconstructions of held-out clips", _run_tae))
+    _add_tae(
+        _verb(
+            verbs, "tae", "a TAE's reconstructions of held-out clips, scored and beside other VAEs", _run_tae
+        )
+    )
     _add_t2v(
         _verb(verbs, "t2v", "accuracy of clips generated for held-out prompts of the toy world", _run_t2v)
     )
@@ -64,6 +69,28 @@ def _add_tae(parser: argparse.ArgumentParser) -> None:
     )
     add("--out", type=Path, default=Path("runs/demo/tae/eval.json"), help=f"result {DEFAULT}")
     add("--limit", type=int, help="clips to use (default: all)")
+    add(
+        "--peer",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="a VAE of diffusers, or another model folder of ours, on the same clips; may be given again",
+    )
+    add(
+        "--frames-network",
+        metavar="FILE",
+        help="ONNX network of frames for rFID-like (default: the packaged EfficientNet-Lite0)",
+    )
+    add("--clips-network", metavar="FILE", help="ONNX network of clips for rFVD-like")
+    add(
+        "--levels",
+        type=float,
+        nargs=2,
+        default=[-1.0, 1.0],
+        metavar=("BLACK", "WHITE"),
+        help="what these networks take for black and white (default: -1 1)",
+    )
+    add("--lpips", nargs=2, metavar=("vgg|alex", "FILE"), help="LPIPS on torchvision's weights in FILE")
     add("--device", default="auto", help=f"auto, cpu, cuda, cuda:1 {DEFAULT}")
 
 
@@ -95,16 +122,41 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_tae(options: argparse.Namespace) -> int:
-    from evaluation.reconstruction import evaluate_tae
+    from evaluation.reconstruction import Clips, evaluate_tae
 
     _positive("--limit", options.limit)
-    result = evaluate_tae(options.model, options.shards, options.out, options.limit, options.device)
+    clips = Clips(options.shards, options.limit)
+    result = evaluate_tae(options.model, clips, options.out, _comparison(options), options.device)
     psnr, ssim = result["psnr"], result["ssim"]
     print(f"{result['count']} held-out clips of {result['bucket']}")
     print(f"PSNR {psnr['mean']:.2f} dB (worst {psnr['worst']:.2f}, best {psnr['best']:.2f})")
     print(f"SSIM {ssim['mean']:.4f} (worst {ssim['worst']:.4f}, best {ssim['best']:.4f})")
     print(options.out)
     return 0
+
+
+def _comparison(options: argparse.Namespace) -> Any:
+    """What the options of `tae` say of judges and peers."""
+    from evaluation.comparison import ComparisonConfig
+    from evaluation.metrics.extractors import ExtractorConfig
+
+    peers = dict(peer.partition("=")[::2] for peer in options.peer)
+    if faulty := [name or "=" for name, folder in peers.items() if not name or not folder]:
+        raise UserError(f"--peer takes NAME=FOLDER, as wan=/models/wan; '{faulty[0]}' came.")
+    levels = dict(zip(("black", "white"), options.levels, strict=True))
+    network, weights = options.lpips or (None, None)
+    if network not in (None, "vgg", "alex"):
+        raise UserError(f"--lpips takes vgg or alex and the file of its weights; '{network}' came.")
+    judged = {"perceptual": f"lpips-{network}", "perceptual_weights": weights} if network else {}
+    try:
+        return ComparisonConfig(
+            frame_extractor=ExtractorConfig(path=options.frames_network, **levels),
+            clip_extractor=ExtractorConfig(path=options.clips_network, **levels),
+            peers=peers,
+            **judged,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def _run_t2v(options: argparse.Namespace) -> int:

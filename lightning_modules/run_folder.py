@@ -31,7 +31,7 @@ HARMLESS = (  # settings that do not change what is learnt; everything else does
     "trainer.log_every_n_steps", "trainer.val_check_interval", "trainer.check_val_every_n_epoch",
     "trainer.limit_val_batches", "trainer.num_sanity_val_steps", "trainer.profiler",
     "trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.enable_checkpointing",
-    "data.init_args.stream.num_workers",
+    "data.init_args.stream.num_workers", "model.init_args.test",
 )  # fmt: skip
 CHECKPOINT = re.compile(r"step-(\d+)\.ckpt")
 

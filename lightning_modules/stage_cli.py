@@ -26,11 +26,12 @@ from lightning_modules.callbacks.samples import SampleVideos
 from lightning_modules.callbacks.stop import GracefulStop, Stopped
 from lightning_modules.callbacks.throughput import Throughput
 from lightning_modules.checkpoint_io import AtomicCheckpointIO, check_fits, read_checkpoint
+from lightning_modules.measurement import Tabulated, keep_measurement, record_measurement
 from lightning_modules.metrics_file import MetricsFile
 from lightning_modules.mistakes import describe, explain, merged_config, unknown_keys
 from lightning_modules.mlflow_logger import RunLogger, Tracking
 from lightning_modules.run_folder import RunFolder
-from storage import atomic_path, write_json
+from storage import atomic_path
 
 TRAINER_DEFAULTS = {
     "log_every_n_steps": 10,
@@ -153,7 +154,7 @@ class StageCLI(LightningCLI):
 
     def test(self, **kwargs: Any) -> None:
         """Measure the newest checkpoint on the test set."""
-        self._measure(self.trainer.test, kwargs)
+        self._measure(self.trainer.test, {**kwargs, "verbose": not isinstance(self.model, Tabulated)})
 
     def predict(self, **kwargs: Any) -> None:
         """Write the predictions of the newest checkpoint to `<run>/predictions.pt`."""
@@ -207,7 +208,9 @@ class StageCLI(LightningCLI):
         results = self._guarded(run, kwargs)
         if rank_zero_only.rank == 0:
             target = self.folder.path / f"{self.subcommand}.json"
-            write_json(target, {"checkpoint": kwargs["ckpt_path"], "results": results})
+            keep_measurement(target, kwargs["ckpt_path"], results, self.model)
+            if self.subcommand == "test":  # a validation's numbers are in the run: the fit's own
+                record_measurement(self._get(self.config_init, "mlflow"), self.folder, target)
             say(f"Results: {target}")
 
     def _guarded(self, run: Callable[..., Any], kwargs: dict[str, Any]) -> Any:

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from console import UserError
+from evaluation.comparison import ComparisonConfig, open_comparison
+from evaluation.comparison_table import Compared
+from evaluation.psnr_by_resolution import PSNRByResolution
 from lightning_modules.average import averaged, follow
 from lightning_modules.optimization import OptimizerConfig, Trained, train_together
 from lightning_modules.tae_objective import Pass, TAELossConfig, TAEObjective
@@ -24,7 +27,10 @@ class TAEModule(L.LightningModule):
         optimizer: AdamW and its schedule.
         ema: Decay of the weights' moving average, which is validated and exported; 0 keeps none.
         inflate: Folder or file of an image autoencoder whose weights the TAE begins with (Sec. 3.1.1).
+        test: What `lightning test` judges by and compares with.
     """
+
+    compared: Compared | None = None  # what the last test found
 
     def __init__(
         self,
@@ -33,8 +39,10 @@ class TAEModule(L.LightningModule):
         optimizer: OptimizerConfig,
         ema: float = 0.0,
         inflate: str | None = None,
+        test: ComparisonConfig = ComparisonConfig(),  # noqa: B008, it is frozen
     ) -> None:
         super().__init__()
+        self.test_config, self.psnr = test, PSNRByResolution()
         self.model = TAE(tae)
         self.average = averaged(self.model, ema)
         self.objective = TAEObjective(loss)
@@ -69,6 +77,7 @@ class TAEModule(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self.moments = LatentMoments(self.model.config.latent_channels, self.device)
+        self.psnr = PSNRByResolution()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """PSNR of the posterior's mean, its outliers, and the moments of the latents."""
@@ -81,26 +90,18 @@ class TAEModule(L.LightningModule):
         mean = model.encode(video).mean
         self.moments.add(mean)
         decoded = model.decode(mean, frames=video.shape[1]).clamp(-1, 1)
-        self.log(
-            "val/psnr", psnr(decoded, video).mean(), prog_bar=True, batch_size=len(video), sync_dist=True
-        )
+        self.psnr.update(batch["clip_id"], decoded, video)
         r = self.loss.outlier_r
         hot = (outlier_map(mean) > r).float().mean()
         outliers = {"val/outlier": outlier_penalty(mean, r), "val/hot_positions": hot}
         self.log_dict(outliers, batch_size=len(video), sync_dist=True)
-
-    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """PSNR of the reconstructions."""
-        video = batch["video"]
-        self.log(
-            "test/psnr", psnr(self.reconstruct(batch), video).mean(), batch_size=len(video), sync_dist=True
-        )
 
     def on_validation_epoch_end(self) -> None:
         """Statistics of the latents go into the weights, so that no later stage can miss them."""
         if self.trainer.sanity_checking:
             return
         mean, std = self.moments.gathered(self)
+        self.log_dict(self.psnr.logged("val/psnr"), prog_bar=True, sync_dist=True)
         if not (mean.isfinite().all() and std.isfinite().all()):
             warnings.warn(
                 "Validation gave latents that are no numbers; no statistics are kept.", stacklevel=1
@@ -111,6 +112,17 @@ class TAEModule(L.LightningModule):
             model.latent_mean.copy_(mean)
             model.latent_std.copy_(std)
         self.measured_at = self.global_step
+
+    def on_test_start(self) -> None:
+        self.comparison = open_comparison(self.test_config, self.exported_model(), self.device)
+
+    def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """The same clips through this TAE and its peers."""
+        self.comparison.update(batch["video"], batch["clip_id"])
+
+    def on_test_epoch_end(self) -> None:
+        self.compared = self.comparison.result()
+        self.log_dict(self.compared.logged("test"), sync_dist=True)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Reconstructions "b t 3 h w" in [-1, 1]."""
@@ -209,9 +221,3 @@ class LatentMoments:
 def last_matrix(decoder: nn.Module) -> Tensor:
     """The decoder's last layer, where LDM compares the pull of the losses."""
     return [weight for weight in decoder.parameters() if weight.ndim > 1][-1]
-
-
-def psnr(video: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each clip "b t 3 h w" in [-1, 1], in dB."""
-    error = (video - truth).square().flatten(1).mean(dim=1)
-    return 10 * torch.log10(4 / error.clamp(min=1e-12))  # the range is 2

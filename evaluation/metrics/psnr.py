@@ -10,6 +10,7 @@ def psnr(clip: UInt8[np.ndarray, "t h w 3"], reference: UInt8[np.ndarray, "t h w
     """Mean over frames of `10 log10(255^2 / mean squared error)`, each at most `CEILING`."""
     if clip.shape != reference.shape:
         raise ValueError(f"PSNR compares clips of one shape; {clip.shape} and {reference.shape} came.")
-    errors = np.square(clip.astype(np.float64) - reference).mean(axis=(1, 2, 3))
+    pairs = zip(clip.astype(np.int16), reference, strict=True)
+    errors = np.array([np.square(new - old, dtype=np.int32).mean() for new, old in pairs])
     floor = 255**2 / 10 ** (CEILING / 10)
     return float(np.mean(10 * np.log10(255**2 / np.maximum(errors, floor))))

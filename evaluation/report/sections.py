@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from console import UserError
+from evaluation.comparison_table import shown
 from evaluation.report.preview import embed
 from evaluation.report.training import training
 
@@ -38,7 +39,13 @@ def tae_section(run: Path) -> dict[str, Any] | Missing:
     videos = [
         {**row, "uri": embed(run / row["file"])} for row in scores["videos"] if (run / row["file"]).is_file()
     ]
-    return {"scores": scores, "videos": videos, "training": learned}
+    compared = scores.get("comparison")  # from before there was one, a file holds none
+    return {
+        "scores": scores,
+        "videos": videos,
+        "training": learned,
+        "comparison": shown(compared) if compared else None,
+    }
 
 
 def t2v_section(run: Path) -> dict[str, Any] | Missing:

@@ -20,6 +20,7 @@ from models.tae import TAE, TAEConfig
 from models.text import open_text_encoder
 from models.transformer import Transformer, TransformerConfig
 from storage import hash_file, write_json
+from tests.evaluation.metrics.onnx_files import write_mean_colour
 
 SIZE, FRAMES = 32, 8
 """Small, for speed: what is tested is the bookkeeping, not the toy world's score."""
@@ -102,6 +103,32 @@ def test_reconstructions_are_scored_and_shown_beside_their_originals(runs, capsy
         expected = to_pixels(tae.decode(tae.encode(to_values(original[None])).mean, frames=FRAMES))[0]
         light = np.array([0.2126, 0.7152, 0.0722])  # of BT.709; colour is halved by the codec
         assert np.abs(shown @ light - expected @ light).mean() < 3
+
+
+def test_a_peer_and_a_user_s_extractor_are_compared_on_the_same_clips(runs, capsys):
+    network = write_mean_colour(runs / "mean.onnx", ["n", 3, "h", "w"], (2, 3))
+    result = run_tae(runs, "--peer", f"again={runs}/tae/model", "--frames-network", str(network))
+    ours, again = result["comparison"]["rows"]
+    assert again == {**ours, "autoencoder": "again"}
+    assert ours["psnr"] == pytest.approx(result["psnr"]["mean"])
+    assert ours["perceptual"] == pytest.approx(result["perceptual"]["mean"])
+    assert ours["rfid_like"] > 0
+    assert "rFID-like (mean.onnx)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--peer", "wan"], "--peer takes NAME=FOLDER, as wan=/models/wan; 'wan' came"),
+        (["--peer", "tae=x"], "cannot be called 'tae'"),
+        (["--lpips", "vgg", "nowhere.pth"], "no weight file 'nowhere.pth'"),
+        (["--lpips", "resnet", "x"], "--lpips takes vgg or alex.*'resnet' came"),
+        (["--levels", "1", "1"], "black and white to differ"),
+    ],
+)
+def test_what_cannot_be_compared_with_is_named(runs, options, told):
+    with pytest.raises(UserError, match=told):
+        run_tae(runs, *options)
 
 
 def test_a_limit_takes_the_first_clips(runs):

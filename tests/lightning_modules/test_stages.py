@@ -5,7 +5,7 @@ import torch
 
 from lightning_modules.optimization import OptimizerConfig
 from lightning_modules.t2v import T2VModule, replace_text
-from lightning_modules.tae import LatentMoments, TAEModule, psnr
+from lightning_modules.tae import LatentMoments, TAEModule
 from lightning_modules.tae_objective import TAELossConfig
 from models.tae import TAEConfig
 from models.tae.losses import kl_divergence, outlier_penalty
@@ -121,8 +121,3 @@ def test_moments_of_batches_are_those_of_the_whole():
     mean, std = moments.gathered(module)
     torch.testing.assert_close(mean, latents.mean(dim=(0, 1, 3, 4)))
     torch.testing.assert_close(std, latents.std(dim=(0, 1, 3, 4), correction=0))
-
-
-def test_psnr_of_a_known_error():
-    truth = torch.zeros(2, 1, 3, 4, 4)
-    torch.testing.assert_close(psnr(truth + 0.2, truth), torch.full((2,), 20.0))

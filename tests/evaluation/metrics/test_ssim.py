@@ -55,6 +55,15 @@ def test_it_agrees_with_a_direct_sum_over_one_window():
     assert ssim(first, second) == pytest.approx(by_hand.mean())
 
 
+def test_it_agrees_with_torchmetrics_where_the_window_fits():
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    first, second = (torch.from_numpy(clip(seed)).permute(0, 3, 1, 2).double() for seed in (0, 1))
+    _, places = structural_similarity_index_measure(first, second, data_range=255.0, return_full_image=True)
+    whole = places[..., 5:-5, 5:-5]  # it also counts windows that lie half outside
+    assert ssim(clip(0), clip(1)) == pytest.approx(float(whole.mean()), rel=1e-6)
+
+
 def test_frames_smaller_than_the_window_are_refused():
     with pytest.raises(ValueError, match="11 x 11"):
         ssim(clip(0)[:, :8], clip(1)[:, :8])

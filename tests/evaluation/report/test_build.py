@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from console import UserError
+from evaluation.comparison_table import Compared, Facts, Row
 from evaluation.report.build import build_report
 from evaluation.report.sections import SHOWN, WRONG_SHOWN, choose
 from inference.video import write_video
@@ -54,6 +55,17 @@ def curated(folder, raw) -> None:
     write_json(folder / "report" / "curation.json", told)
 
 
+COMPARED = Compared(
+    names={"psnr": "PSNR, dB", "ssim": "SSIM", "perceptual": "LPIPS-like (net)",
+           "rfid_like": "rFID-like (net)", "rfvd_like": "rFVD-like (net)"},
+    rows=[Row(autoencoder="<wan>", resolution="64x64x16", clips=1, psnr=30.125, ssim=0.9, perceptual=0.1,
+              rfid_like=7.75, rfvd_like=None)],
+    autoencoders=[Facts(name="<wan>", time_factor=4, space_factor=8, channels=16, parameters=127_000_000,
+                        latent_per_pixel=0.0625, frames_per_second=12.5)],
+    singular={"rfid_like": 1280},
+)  # fmt: skip
+
+
 def reconstructed(run) -> None:
     """What the TAE's fit and its measurement leave."""
     clip(run / "eval" / "c.mp4")
@@ -65,6 +77,7 @@ def reconstructed(run) -> None:
         "psnr": summary,
         "ssim": {**summary, "mean": 0.91},
         "clips": [scored],
+        "comparison": COMPARED.as_json(),
         "videos": [{"file": "eval/c.mp4", **scored}],
         "run": RUN,
     }
@@ -222,3 +235,21 @@ def test_faults_are_shown_first_and_the_page_stays_playable(wrong):
     faults = [each for each in shown if not each["right"]]
     assert shown[: len(faults)] == faults
     assert len(faults) >= min(wrong, WRONG_SHOWN)
+
+
+def test_the_autoencoders_that_were_compared_are_in_the_page_with_what_to_know(tmp_path):
+    reconstructed(tmp_path / "tae")
+    build_report(tmp_path / "page.html", tmp_path / "none", tmp_path / "tae", tmp_path / "none")
+    page = unescape((tmp_path / "page.html").read_text())
+    for told in ("rFID-like (net)", "<wan>", "30.12", "7.75", "4x8x8, 16", "127.00", "1,280 features"):
+        assert told in page
+    assert "<td>&lt;wan&gt;</td>" in (tmp_path / "page.html").read_text()
+
+
+def test_a_measurement_from_before_comparisons_still_has_its_page(tmp_path):
+    reconstructed(tmp_path / "tae")
+    result = json.loads((tmp_path / "tae" / "eval.json").read_text())
+    del result["comparison"]
+    write_json(tmp_path / "tae" / "eval.json", result)
+    build_report(tmp_path / "page.html", tmp_path / "none", tmp_path / "tae", tmp_path / "none")
+    assert "27.25" in (tmp_path / "page.html").read_text()
