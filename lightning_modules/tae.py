@@ -1,6 +1,7 @@
 """Training the temporal autoencoder: reconstruct, stay near the prior, keep no outliers (Sec. 3.1.1)."""
 
 import warnings
+from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
@@ -193,7 +194,7 @@ class TAEModule(L.LightningModule):
         """Take over an image autoencoder's weights: on one frame the TAE is that autoencoder."""
         from models.tae.inflate import inflate
 
-        inflate(self.model, path)
+        inflate(self.model, Path(path).expanduser())
         if self.average is not None:
             self.average.module.load_state_dict(self.model.state_dict())
 
