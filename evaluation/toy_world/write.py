@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import platform
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ from evaluation.toy_world.settings import FORMAT, Settings
 from evaluation.toy_world.world import Item, compose, plan, truth
 from storage import atomic_path, write_json, write_text
 
+# x264's AVX-512 kernels give other bytes from run to run; older ones give the same on every x86 processor.
+SAME_EVERYWHERE = {"x264-params": "asm=sse4.2"} if platform.machine() in ("x86_64", "AMD64") else {}
 CRF = 10  # x264 quality: the loss by halved colour resolution is larger than that by compression
 AUDIO_BITS = 64_000  # per second
 CLOCK = Fraction(1, 90_000)  # seconds: the unit of time stamps where frames are not evenly spaced
@@ -127,7 +130,9 @@ def _write_mp4(film: Film, pixels: np.ndarray, sound: np.ndarray, path: Path) ->
         video = container.add_stream("libx264", rate=rate)
         video.width, video.height, video.pix_fmt = film.format.width, film.format.height, "yuv420p"
         video.thread_count = 1  # the same bytes on every run
-        video.options = {"crf": str(CRF if film.crf is None else film.crf), "flags": "+bitexact"}
+        video.options = {
+            "crf": str(CRF if film.crf is None else film.crf), "flags": "+bitexact", **SAME_EVERYWHERE
+        }  # fmt: skip
         clock = 1 / rate if film.stamps is None else CLOCK
         video.codec_context.time_base = clock
         audio = container.add_stream(

@@ -1,1 +1,0 @@
-"""Measurements: each prints ratios against a peer or a limit of the same run. None is a test of time."""
