@@ -125,7 +125,7 @@ def test_every_method_makes_the_clip_of_its_prompt_whatever_it_is_sampled_beside
     red, blue = sampled("euler", 200, [RED, BLUE])
     beside, alone = sampled(method, 30, [BLUE, RED])[1], sampled(method, 30, [RED])[0]
     assert np.abs(beside - red).mean() < 0.2 * np.abs(beside - blue).mean()
-    assert np.abs(beside - alone).mean() < 0.5  # of 255: rounding alone, which dopri5 may answer by another step
+    assert np.abs(beside - alone).mean() < 0.5  # of 255: rounding, which dopri5 may answer by another step
 
 
 def test_guidance_on_no_time_at_all_is_no_guidance(pipeline):
