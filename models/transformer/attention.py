@@ -17,43 +17,55 @@ class HeadNorm(nn.Module):
         return self.query(query), self.key(key)
 
 
+class Attend(nn.Module):
+    """Softmax attention itself: no weights, but a module, where hooks can join a sequence that is split."""
+
+    def forward(
+        self, query: Float[Tensor, "b heads n d"], key: Float[Tensor, "b heads m d"], value: Tensor
+    ) -> Float[Tensor, "b heads n d"]:
+        return scaled_dot_product_attention(query, key, value)
+
+
 class SelfAttention(nn.Module):
     """Every video token attends to every other: no mask, no window."""
 
-    def __init__(self, width: int, heads: int, norm: HeadNorm | None) -> None:
+    def __init__(self, width: int, heads: int, norm: HeadNorm | None, *, bias: bool = False) -> None:
         super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.head_width = width // heads
+        self.q, self.k, self.v = (nn.Linear(width, width, bias) for _ in range(3))
         self.norm = norm
-        self.out = nn.Linear(width, width, bias=False)
+        self.attend = Attend()
+        self.out = nn.Linear(width, width, bias)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        query, key, value = rearrange(
-            self.qkv(x), "b n (qkv heads d) -> qkv b heads n d", qkv=3, heads=self.heads
-        )
+        query, key, value = (split_heads(each(x), self.head_width) for each in (self.q, self.k, self.v))
         if self.norm is not None:
             query, key = self.norm(query, key)
-        attended = scaled_dot_product_attention(query, key, value)
+        attended = self.attend(query, key, value)
         return self.out(rearrange(attended, "b heads n d -> b n (heads d)"))
 
 
 class CrossAttention(nn.Module):
     """Video tokens ask, text tokens answer; padding is never heard."""
 
-    def __init__(self, width: int, heads: int, norm: HeadNorm | None) -> None:
+    def __init__(self, width: int, heads: int, norm: HeadNorm | None, *, bias: bool = False) -> None:
         super().__init__()
-        self.heads = heads
-        self.q = nn.Linear(width, width, bias=False)
-        self.kv = nn.Linear(width, 2 * width, bias=False)
+        self.head_width = width // heads
+        self.q, self.k, self.v = (nn.Linear(width, width, bias) for _ in range(3))
         self.norm = norm
-        self.out = nn.Linear(width, width, bias=False)
+        self.out = nn.Linear(width, width, bias)
 
     def forward(
         self, x: Float[Tensor, "b n d"], text: Float[Tensor, "b l d"], mask: Bool[Tensor, "b l"]
     ) -> Float[Tensor, "b n d"]:
-        query = rearrange(self.q(x), "b n (heads d) -> b heads n d", heads=self.heads)
-        key, value = rearrange(self.kv(text), "b l (kv heads d) -> kv b heads l d", kv=2, heads=self.heads)
+        query = split_heads(self.q(x), self.head_width)
+        key, value = (split_heads(each(text), self.head_width) for each in (self.k, self.v))
         if self.norm is not None:
             query, key = self.norm(query, key)
         attended = scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
         return self.out(rearrange(attended, "b heads n d -> b n (heads d)"))
+
+
+def split_heads(x: Float[Tensor, "b n d"], head_width: int) -> Float[Tensor, "b heads n head"]:
+    """As many heads as `x` has channels for: a process may hold some of them."""
+    return rearrange(x, "b n (heads d) -> b heads n d", d=head_width)

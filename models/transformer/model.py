@@ -9,9 +9,12 @@ from torch import Tensor, nn
 from models.text.tokens import TextTokens
 from models.transformer.block import Block
 from models.transformer.config import TransformerConfig
+from models.transformer.dit_block import DiTBlock
 from models.transformer.modulation import SharedModulation, TimeEmbedding, modulate
 from models.transformer.patchify import Patchify, unpatch
-from models.transformer.position import FactorisedPosition
+from models.transformer.position import PLACES, FactorisedPosition
+
+BLOCKS = {"llama": Block, "dit": DiTBlock}
 
 
 class TextEmbedder(nn.Module):
@@ -63,7 +66,7 @@ class Transformer(nn.Module):
         self.text = TextEmbedder(config.text_widths, config.width)
         self.time = TimeEmbedding(config.width)
         self.modulation = SharedModulation(config.width, Block.MODULATIONS)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(BLOCKS[config.block](config) for _ in range(config.layers))
         self.output = Output(config.width, config.latent_channels * config.patch**2, config.norm_eps)
 
     def forward(
@@ -72,10 +75,10 @@ class Transformer(nn.Module):
         """Velocity of a normalised latent; `time` is 0 at noise, 1 at data; one `TextTokens` an encoder."""
         t, h, w = latent.shape[1], latent.shape[3] // self.config.patch, latent.shape[4] // self.config.patch
         x = self.patchify(latent)
-        position = self.position(t, h, w)
+        positions = PLACES[self.config.positions](self.position(t, h, w), len(self.blocks))
         embedded_time = self.time(time)
         modulation = self.modulation(embedded_time)
         embedded_text, mask = self.text(text)
-        for block in self.blocks:
+        for block, position in zip(self.blocks, positions, strict=True):
             x = block(x, position, modulation, embedded_text, mask)
         return unpatch(self.output(x, embedded_time), t, h, w, self.config.patch)

@@ -51,6 +51,25 @@ class SharedModulation(nn.Module):
         return self.linear(silu(embedding)).unflatten(-1, (self.vectors, -1))
 
 
+class ModulationTable(nn.Module):
+    """What a block adds to the modulation that all share."""
+
+    def __init__(self, vectors: int, width: int, gates: tuple[int, ...]) -> None:
+        super().__init__()
+        self.gates = list(gates)
+        self.weight = nn.Parameter(torch.empty(vectors, width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Gates open at one: with shared adaLN starting at zero the block begins as LLaMa3's own."""
+        with torch.no_grad():
+            self.weight.zero_()
+            self.weight[self.gates] = 1.0
+
+    def forward(self, modulation: Float[Tensor, "b vectors d"]) -> Float[Tensor, "b vectors d"]:
+        return self.weight + modulation
+
+
 def modulate(x: Float[Tensor, "b n d"], scale: Tensor, shift: Tensor) -> Float[Tensor, "b n d"]:
     """`x (1 + scale) + shift`, with `scale` and `shift` of shape `b 1 d`."""
     return torch.addcmul(shift, x, 1 + scale)

@@ -1,5 +1,7 @@
 """Where a token stands: factorised learnable position embeddings, added before every layer (Sec. 3.1.3)."""
 
+from collections.abc import Callable
+
 import torch
 from einops import rearrange
 from jaxtyping import Float
@@ -32,3 +34,19 @@ class FactorisedPosition(nn.Module):
                 )
         time, row, column = self.time[:t, None, None], self.row[:h, None], self.column[:w]
         return rearrange(time + row + column, "t h w d -> (t h w) d")
+
+
+def at_every_layer(position: Tensor, layers: int) -> list[Tensor | None]:
+    """What each layer adds to its input: the positions, as in the paper."""
+    return [position] * layers
+
+
+def at_first_layer(position: Tensor, layers: int) -> list[Tensor | None]:
+    """What each layer adds to its input: the positions in the first, nothing after (the ablation)."""
+    return [position, *[None] * (layers - 1)]
+
+
+PLACES: dict[str, Callable[[Tensor, int], list[Tensor | None]]] = {
+    "every": at_every_layer,
+    "first": at_first_layer,
+}

@@ -1,5 +1,7 @@
 """The transformer: parameter counts at full shape, text, time, position."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -34,15 +36,43 @@ def test_table_1_has_28_99_billion_parameters_in_attention_and_feed_forward():
     layers = sum(
         parameter.numel()
         for name, parameter in model.named_parameters()
-        if name.startswith("blocks.") and parameter.ndim == 2 and not name.endswith("table")
+        if name.startswith("blocks.") and parameter.ndim == 2 and not name.endswith("table.weight")
     )
     assert layers == 48 * (8 * 6144**2 + 3 * 6144 * 16384)
     assert layers / 1e9 == pytest.approx(28.99, abs=0.005)
     assert sum(parameter.numel() for parameter in model.parameters()) / 1e9 == pytest.approx(29.4, abs=0.1)
 
 
-def test_an_untrained_model_answers_zero_the_mean_velocity():
-    out = Transformer(TINY)(torch.randn(2, 3, 4, 8, 10), torch.rand(2), text())
+@pytest.mark.parametrize(
+    ("name", "billions"), [("30b", 29.4), ("7b", 7.38), ("5b", 4.96), ("5b-dit", 4.97), ("1b", 1.09)]
+)
+def test_a_preset_has_the_size_that_its_name_says(name, billions):
+    with torch.device("meta"):
+        model = Transformer(PRESETS[name])
+    assert sum(parameter.numel() for parameter in model.parameters()) / 1e9 == pytest.approx(
+        billions, rel=0.01
+    )
+
+
+def test_the_two_blocks_of_table_9_have_as_many_weights_and_differ_in_norm_activation_and_bias():
+    with torch.device("meta"):
+        llama, dit = (Transformer(PRESETS[name]).blocks[0] for name in ("5b", "5b-dit"))
+
+    def matrices(block):
+        return sum(weight.numel() for weight in block.parameters() if weight.ndim == 2 and len(weight) > 6)
+
+    assert matrices(llama) == matrices(dit)
+    biases = [name for name, _ in dit.named_parameters() if name.endswith("bias")]
+    assert len(biases) == 10  # of each linear layer
+    assert not [name for name, _ in llama.named_parameters() if name.endswith("bias")]
+    assert not [name for name, _ in dit.named_parameters() if "_norm" in name]
+    assert {dit.attention_norm.eps, dit.cross_norm.eps, dit.feed_forward_norm.eps} == {1e-6}
+    assert {llama.attention_norm.eps, llama.cross_norm.eps, llama.feed_forward_norm.eps} == {1e-5}
+
+
+@pytest.mark.parametrize("kind", [{}, {"block": "dit"}, {"positions": "first"}])
+def test_an_untrained_model_answers_zero_the_mean_velocity(kind):
+    out = Transformer(replace(TINY, **kind))(torch.randn(2, 3, 4, 8, 10), torch.rand(2), text())
     assert out.shape == (2, 3, 4, 8, 10)
     assert not out.any()
 
@@ -90,6 +120,18 @@ def test_position_enters_every_layer():
         torch.testing.assert_close(each, position)
 
 
+@torch.no_grad()
+def test_the_ablation_adds_positions_to_the_first_layer_alone():
+    model = awake(replace(TINY, positions="first"))
+    seen = []
+    for block in model.blocks:
+        block.register_forward_pre_hook(lambda _, args: seen.append(args[1]))
+    model(torch.randn(1, 2, 4, 4, 6), torch.rand(1), text(1))
+    torch.testing.assert_close(seen[0], model.position(2, 2, 3))
+    assert seen[1:] == [None] * (TINY.layers - 1)
+
+
+@torch.no_grad()
 def test_the_position_of_a_token_is_the_sum_of_its_frame_row_and_column():
     tables = awake().position
     position = tables(3, 4, 5).unflatten(0, (3, 4, 5))
@@ -116,10 +158,13 @@ def test_a_latent_that_does_not_divide_and_missing_encoders_are_refused():
         awake()(torch.randn(1, 1, 4, 4, 4), torch.rand(1), text(1)[:1])
     with pytest.raises(ValueError, match="does not divide into 5 heads"):
         TransformerConfig(width=32, heads=5)
+    with pytest.raises((ValueError, TypeError), match="block"):  # the type checker of the tests is first
+        TransformerConfig(block="mamba")  # type: ignore[arg-type]
 
 
-def test_every_parameter_learns():
-    config = TransformerConfig(**{**vars(TINY), "qk_norm": True})
+@pytest.mark.parametrize("block", ["llama", "dit"])
+def test_every_parameter_learns(block):
+    config = replace(TINY, qk_norm=True, block=block)
     model = awake(config)
     model(torch.randn(2, 3, 4, 8, 10), torch.rand(2), text()).square().sum().backward()
     silent = [

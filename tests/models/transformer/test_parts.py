@@ -6,6 +6,7 @@ import torch
 from models.text import TextTokens
 from models.transformer.attention import CrossAttention, HeadNorm, SelfAttention
 from models.transformer.block import SwiGLU
+from models.transformer.dit_block import SiLUFeedForward
 from models.transformer.modulation import modulate, sinusoid
 from models.transformer.patchify import patches, unpatch
 
@@ -25,7 +26,7 @@ def test_patches_are_a_convolution_whose_kernel_is_its_stride():
 @torch.no_grad()
 def test_self_attention_is_the_textbook_formula():
     layer, x = SelfAttention(12, heads=3, norm=None), torch.randn(2, 5, 12)
-    query, key, value = layer.qkv(x).chunk(3, dim=-1)
+    query, key, value = layer.q(x), layer.k(x), layer.v(x)
     heads = []
     for each in range(3):
         part = slice(4 * each, 4 * each + 4)
@@ -46,7 +47,7 @@ def test_cross_attention_does_not_care_for_the_order_of_text_or_video():
 @torch.no_grad()
 def test_swiglu_is_gate_times_value():
     layer, x = SwiGLU(6, 10), torch.randn(3, 2, 6)
-    gate, up = layer.gate_up.weight.chunk(2)
+    gate, up = layer.gate.weight, layer.up.weight
     expected = (torch.sigmoid(x @ gate.T) * (x @ gate.T) * (x @ up.T)) @ layer.down.weight.T
     torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-4)
 
@@ -76,3 +77,27 @@ def test_head_norm_bounds_attention_logits(eps):
     norm = HeadNorm(16, eps)
     query, key = norm(100 * torch.randn(1, 1, 8, 16), 100 * torch.randn(1, 1, 8, 16))
     assert (query @ key.transpose(-1, -2)).abs().max() <= 16 + 1e-3
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", [SelfAttention, CrossAttention])
+def test_equal_parts_of_the_rows_are_whole_heads_for_a_share_of_the_model(kind):
+    """What tensor parallelism needs: layers cut along their rows alone add up to the whole."""
+    whole, x = kind(16, heads=4, norm=None), torch.randn(2, 5, 16)
+    others = () if kind is SelfAttention else (torch.randn(2, 3, 16), torch.ones(2, 3, dtype=torch.bool))
+    total = torch.zeros_like(x)
+    for rank in range(2):
+        part = kind(16, heads=4, norm=None)
+        for name in ("q", "k", "v", "out"):
+            rows = getattr(whole, name).weight.chunk(2, dim=1 if name == "out" else 0)
+            getattr(part, name).weight = torch.nn.Parameter(rows[rank])
+        total += part(x, *others)
+    torch.testing.assert_close(total, whole(x, *others), atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_the_dit_blocks_feed_forward_layer_has_silu_and_biases():
+    layer, x = SiLUFeedForward(6, 10), torch.randn(3, 2, 6)
+    hidden = x @ layer.up.weight.T + layer.up.bias
+    expected = (torch.sigmoid(hidden) * hidden) @ layer.down.weight.T + layer.down.bias
+    torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-4)
