@@ -20,6 +20,7 @@ from lightning_modules.average import averaged, follow
 from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedule
 from models.text import TextEncoder, TextTokens
 from models.transformer import Transformer, TransformerConfig
+from models.transformer.execution import Execution
 
 
 class T2VModule(L.LightningModule):
@@ -32,9 +33,10 @@ class T2VModule(L.LightningModule):
         time_mean: Mean of the logit of training times; the paper's is 0, negative looks at noisier points.
         ema: Decay of the weights' moving average, which is validated, sampled and exported; 0 keeps none.
         sampling: How the samples shown during training are made.
+        execution: What the blocks keep for the backward pass, and whether they are compiled.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, each is a key of a config
         self,
         transformer: TransformerConfig,
         optimizer: OptimizerConfig,
@@ -42,12 +44,14 @@ class T2VModule(L.LightningModule):
         time_mean: float = 0.0,
         ema: float = 0.0,
         sampling: Sampling = Sampling(),  # noqa: B008, it is frozen
+        execution: Execution = Execution(),  # noqa: B008
     ) -> None:
         super().__init__()
         if not 0 <= text_drop <= 1:
             raise ValueError(f"text_drop must be in [0, 1]; {text_drop} came.")
         self.transformer = Transformer(transformer)
         self.average = averaged(self.transformer, ema)
+        execution.put_on(self.transformer)  # the average has no backward pass
         self.optimizer_config, self.text_drop, self.time_mean = optimizer, text_drop, time_mean
         self.sampling = sampling
 

