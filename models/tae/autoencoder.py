@@ -44,17 +44,14 @@ class TAE(nn.Module):
     def encode(self, video: Float[Tensor, "b t 3 h w"]) -> Posterior:
         """Encode pixels in [-1, 1]: t frames give ceil(t / time_factor); h and w must divide by space_factor.
 
-        A video whose length is no multiple is continued by its last frame.
+        Wherever an odd number of frames is halved, the last one is repeated: an image costs one frame.
         """
         factor = self.config.space_factor
-        t, _, h, w = video.shape[1:]
+        h, w = video.shape[3:]
         if h % factor or w % factor:
             raise ValueError(
                 f"The TAE needs height and width in multiples of {factor}; {h} x {w} came. Crop or pad it."
             )
-        surplus = -t % self.config.time_factor
-        if surplus:
-            video = torch.cat([video, video[:, -1:].expand(-1, surplus, -1, -1, -1)], dim=1)
         mean, logvar = self.encoder(video).chunk(2, dim=2)
         return Posterior(mean, (logvar + LOGVAR_START).clamp(*LOGVAR_RANGE))
 

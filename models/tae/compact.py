@@ -20,7 +20,12 @@ AREA = 4  # positions of a frame that every resampling makes one of
 
 
 def fold(x: Float[Tensor, "b t h w c"], stride: int = 2) -> Float[Tensor, "b tt hh ww cc"]:
-    """Space-to-depth: `stride` frames of 2 x 2 positions become one with as many times the channels."""
+    """Space-to-depth: `stride` frames of 2 x 2 positions become one with as many times the channels.
+
+    The last frame is repeated until `stride` divides.
+    """
+    if missing := -x.shape[1] % stride:
+        x = torch.cat([x, x[:, -1:].expand(-1, missing, -1, -1, -1)], dim=1)
     return rearrange(x, "b (t i) (h j) (w k) c -> b t h w (c i j k)", i=stride, j=2, k=2)
 
 

@@ -7,12 +7,12 @@ are channels-last views of it, and nothing is copied between layers.
 
 from collections.abc import Callable
 
-from einops import rearrange, repeat
+from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import conv_transpose2d, pad, scaled_dot_product_attention
 
-from models.tae.temporal import TemporalAttention, TemporalConv, double_frames
+from models.tae.temporal import TemporalAttention, TemporalConv, TemporalDown, TemporalUp
 
 
 def per_frame(layer: Callable[[Tensor], Tensor], x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t _ _ _"]:
@@ -21,9 +21,14 @@ def per_frame(layer: Callable[[Tensor], Tensor], x: Float[Tensor, "b t h w c"]) 
     return rearrange(frames, "(b t) c h w -> b t h w c", b=len(x))
 
 
-def double_pixels(x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t hh ww c"]:
-    """Nearest-neighbour upsampling of each frame."""
-    return repeat(x, "b t h w c -> b t (h i) (w j) c", i=2, j=2)
+def double_pixels(conv: nn.Conv2d, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t hh ww cc"]:
+    """Nearest-neighbour upsampling of each frame, then a 3 x 3 convolution, in one.
+
+    The nine taps see the same pixel up to four times: per output they are four, of a transposed convolution.
+    """
+    spread = conv.weight.new_tensor([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])  # which taps of 3 make one
+    kernel = einsum(conv.weight, spread, spread, "o i j k, jj j, kk k -> i o jj kk")
+    return per_frame(lambda frames: conv_transpose2d(frames, kernel, conv.bias, stride=2, padding=1), x)
 
 
 def pad_below_and_right(x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t hh ww c"]:
@@ -62,7 +67,7 @@ class FrameUp(FrameConv):
         assert stride == 1, "single frames have no time to grow"
 
     def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t hh ww c"]:
-        return super().forward(double_pixels(x))
+        return double_pixels(self.space, x)
 
 
 class SpatialAttention(nn.Module):
@@ -113,7 +118,7 @@ class Down(nn.Module):
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
         self.space = nn.Conv2d(channels, channels, 3, stride=2)
-        self.time = TemporalConv(channels, stride=stride)
+        self.time = TemporalDown(channels) if stride == 2 else TemporalConv(channels)
 
     def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b tt hh ww c"]:
         return self.time(per_frame(self.space, pad_below_and_right(x)))
@@ -124,11 +129,12 @@ class Up(Conv):
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__(channels, channels)
-        self.stride = stride
+        self.time = TemporalUp(channels) if stride == 2 else TemporalConv(channels)
 
     def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b tt hh ww c"]:
-        x = per_frame(self.space, double_pixels(x))  # before frames are doubled: the same, for half the work
-        return self.time(double_frames(x) if self.stride == 2 else x)
+        return self.time(
+            double_pixels(self.space, x)
+        )  # before frames are doubled: the same, for half the work
 
 
 class Attention(FrameAttention):

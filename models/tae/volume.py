@@ -7,12 +7,12 @@ image layer does: its other taps are zero. Attention and norms of 3D TAEs are no
 import math
 
 import torch
-from einops import rearrange
+from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.tae.layers import FrameAttention, double_pixels, pad_below_and_right, per_frame
-from models.tae.temporal import TAPS, double_frames
+from models.tae.layers import FrameAttention, pad_below_and_right, per_frame
+from models.tae.temporal import TAPS
 
 
 def per_volume(conv: nn.Conv3d, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b _ _ _ _"]:
@@ -65,8 +65,7 @@ class VolumeUp(VolumeConv):
         self.stride = stride
 
     def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b tt hh ww c"]:
-        x = double_pixels(x)
-        return super().forward(double_frames(x) if self.stride == 2 else x)
+        return super().forward(repeat(x, "b t h w c -> b (t i) (h j) (w k) c", i=self.stride, j=2, k=2))
 
 
 class VolumeAttention(FrameAttention):
