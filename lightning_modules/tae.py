@@ -62,9 +62,17 @@ class TAEModule(L.LightningModule):
         except (ValueError, FileNotFoundError) as error:
             raise UserError(str(error)) from error
 
+    def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Frames too small for the discriminator are refused now, not when it starts."""
+        if self.objective.discriminator is not None:
+            try:
+                self.objective.discriminator.check(*batch["video"].shape[-2:])
+            except ValueError as error:
+                raise UserError(str(error)) from error
+
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Reconstruct from a sample of the posterior. One backward pass serves autoencoder and discriminator:
-        each loss reaches its own network alone (docs/decisions/0011)."""
+        each loss reaches its own network alone (docs/decisions/0017)."""
         video = batch["video"]
         posterior = self.model.encode(video)
         latent = posterior.sample(torch.randn_like(posterior.mean))

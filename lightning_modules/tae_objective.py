@@ -64,7 +64,7 @@ class TAELossConfig:
     """Distance of pixels in [-1, 1]."""
     reduction: Literal["mean", "sum"] = "mean"
     """Of reconstruction and perceptual distance over the values of a clip. LDM sums: its weights, and perhaps
-    the paper's 1e5, are on that scale (docs/decisions/0012)."""
+    the paper's 1e5, are on that scale (docs/decisions/0017)."""
     kl: float = 1e-6
     """Weight of the KL divergence, which is summed over a clip's latent. Not disclosed: LDM's."""
     outlier: float = 1e5

@@ -76,14 +76,17 @@ class PatchDiscriminator(nn.Module):
                 nn.init.normal_(module.weight, std=INIT_STD)
                 nn.init.zeros_(module.get_parameter("bias"))
 
-    def forward(self, video: Float[Tensor, "b t 3 h w"]) -> Verdict:
+    def check(self, rows: int, columns: int) -> None:
+        """ValueError where frames are too small for one logit."""
         smallest = self.config.smallest
-        if min(video.shape[-2:]) < smallest:
+        if min(rows, columns) < smallest:
             raise ValueError(
                 f"A discriminator of {self.config.layers} layers needs frames of at least {smallest} x "
-                f"{smallest} pixels; {video.shape[-2]} x {video.shape[-1]} came. Give it fewer layers, or "
-                "train on larger crops."
+                f"{smallest} pixels; {rows} x {columns} came. Give it fewer layers, or train on larger crops."
             )
+
+    def forward(self, video: Float[Tensor, "b t 3 h w"]) -> Verdict:
+        self.check(*video.shape[-2:])
         folded = "(b t) c h w" if self.config.kind == "frames" else "b c t h w"
         x = rearrange(video, f"b t c h w -> {folded}")
         features = []

@@ -7,7 +7,7 @@ import torch
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"
-STAGES = sorted(CONFIGS.glob("*.yaml"))
+STAGES = sorted([*CONFIGS.glob("*.yaml"), *CONFIGS.glob("paper/*.yaml")])
 CURATION = sorted(CONFIGS.glob("curation/*.yaml"))
 SUBSETS = sorted(CONFIGS.glob("curation/subsets/*.yaml"))
 
@@ -59,3 +59,28 @@ def test_a_subset_is_a_list_of_rules(path: Path) -> None:
     from curation.rules import read_subset
 
     assert read_subset(str(path)).rules
+
+
+def test_the_papers_autoencoder_is_trained_as_far_as_the_paper_discloses_it() -> None:
+    """8x8x8, 16 channels, Eq. 1 with r = 3 and 1e5, the usual losses, one batch of images to three."""
+    import yaml
+    from jsonargparse import ArgumentParser
+
+    from datamodules.clips import ImageBatches
+    from lightning_modules.tae_objective import TAELossConfig
+    from models.tae import TAEConfig
+
+    content = yaml.safe_load((CONFIGS / "paper/tae.yaml").read_text())
+    parser = ArgumentParser()
+    parser.add_argument("--tae", type=TAEConfig)
+    parser.add_argument("--loss", type=TAELossConfig)
+    parser.add_argument("--images", type=ImageBatches)
+    model, data = content["model"]["init_args"], content["data"]["init_args"]
+    given = {"tae": model["tae"], "loss": model["loss"], "images": data["images"]}
+    built = parser.instantiate_classes(parser.parse_object(given))
+    assert (built.tae.time_factor, built.tae.space_factor, built.tae.latent_channels) == (8, 8, 16)
+    assert (built.tae.halves, built.loss.outlier, built.loss.outlier_r) == ("inflated", 1e5, 3)
+    assert None not in (built.loss.perceptual, built.loss.adversary)
+    assert built.loss.kl > 0
+    assert built.images.share == 0.25
+    assert model["inflate"]
