@@ -14,6 +14,7 @@ from evaluation.comparison_table import Compared
 from evaluation.psnr_by_resolution import PSNRByResolution
 from lightning_modules.average import averaged, follow
 from lightning_modules.optimization import OptimizerConfig, Trained, train_together
+from lightning_modules.run_folder import RunFolder
 from lightning_modules.tae_objective import Pass, TAELossConfig, TAEObjective
 from models.tae import TAE, TAEConfig
 from models.tae.losses import outlier_map, outlier_penalty
@@ -57,7 +58,8 @@ class TAEModule(L.LightningModule):
             return
         try:
             self.objective.open(self.trainer.strategy.root_device)
-            if self.inflate is not None and self.trainer.ckpt_path is None:
+            begins = RunFolder(self.trainer.default_root_dir).newest() is None  # Lightning does not know yet
+            if self.inflate is not None and begins:
                 self._begin_with(self.inflate)
         except (ValueError, FileNotFoundError) as error:
             raise UserError(str(error)) from error
