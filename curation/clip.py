@@ -68,9 +68,14 @@ COLUMNS: dict[str, Column] = {
     "contrast": Column(REAL, "standard deviation of luma, 0 to 1"),
     "sharpness": Column(REAL, "variance of the Laplacian of luma (0 to 255) on the middle frame"),
     # motion
-    "vmaf_motion": Column(REAL, "mean VMAF motion score of the frames after the first"),
+    "vmaf_motion": Column(
+        REAL, "mean VMAF motion score of the frames after the first, at 360 pixels or less"
+    ),
     "mv_mean": Column(
         REAL, "mean length of the codec's motion vectors over frame area and time, pixels per frame"
+    ),
+    "mv_patch_min": Column(
+        REAL, "least of the same over any 256 x 256 pixels of a grid, each averaged over its area"
     ),
     "frozen": Column(REAL, "part of the frame steps without a visible change, 0 to 1"),
     "jumps": Column(WHOLE, "frame steps that change most of the picture at once"),

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 from av.container import InputContainer
 from jaxtyping import UInt8
+
+from curation.reduced import ROWS, Reduced, Reducer, full_range, quarter_turns, shrink, upright
 
 av.logging.set_level(av.logging.PANIC)  # FFmpeg's own chatter; failures reach us as exceptions
 
@@ -25,31 +26,51 @@ SMALL = 64  # pixels of the longer side of `Seen.small`: what global change and 
 
 
 class Seen:
-    """A decoded frame; conversions are made once for all observers and only when one asks."""
+    """A decoded frame, the right way up; conversions are made once for all observers, when one asks.
 
-    def __init__(self, frame: av.VideoFrame, index: int):
+    `rgb` and `gray` have the size of the file: for sampled frames. What looks at every frame looks at the
+    pictures of the reduced pass: `luma`, `bgr` and `small`.
+    """
+
+    def __init__(self, frame: av.VideoFrame, index: int, reducer: Reducer):
         self.frame = frame
         self.index = index  # 0 is the first frame of the clip
+        self._reducer = reducer
 
     @cached_property
     def rgb(self) -> UInt8[np.ndarray, "h w 3"]:
-        return self.frame.to_ndarray(format="rgb24")
+        return upright(self.frame.to_ndarray(format="rgb24"), quarter_turns(self.frame))
 
     @cached_property
     def gray(self) -> UInt8[np.ndarray, "h w"]:
         """Luma, 0 to 255."""
-        return self.frame.to_ndarray(format="gray")
+        return upright(self.frame.to_ndarray(format="gray"), quarter_turns(self.frame))
+
+    @cached_property
+    def _reduced(self) -> Reduced:
+        return self._reducer.reduce(self.frame)
+
+    @property
+    def luma(self) -> UInt8[np.ndarray, "h w"]:
+        """Luma as it is coded (16 to 235 in most files), at the size of the reduced pass."""
+        return self._reduced.luma
+
+    @property
+    def bgr(self) -> UInt8[np.ndarray, "h w 3"]:
+        """Colours at the size that cut detectors work at."""
+        return self._reduced.bgr
 
     @cached_property
     def small(self) -> UInt8[np.ndarray, "h w"]:
-        """Luma averaged down to `SMALL` pixels on the longer side."""
-        return shrink(self.gray, SMALL)
+        """Luma averaged down to `SMALL` pixels on the longer side, 0 to 255."""
+        return full_range(shrink(self.luma, SMALL), self.frame)
 
 
 class Observer(ABC):
     """One measurement of one clip."""
 
     motion_vectors = False  # ask the decoder for its motion vectors
+    rows = ROWS  # shorter side, in pixels, of the reduced pass that it needs
 
     @abstractmethod
     def see(self, seen: Seen) -> None:
@@ -58,16 +79,6 @@ class Observer(ABC):
     @abstractmethod
     def result(self) -> dict[str, Any]:
         """The columns measured, after the last frame."""
-
-
-def shrink(picture: UInt8[np.ndarray, "h w *c"], longest: int) -> UInt8[np.ndarray, "..."]:
-    """Area-average a picture down to `longest` pixels on its longer side; smaller ones stay as they are."""
-    rows, columns = picture.shape[:2]
-    scale = longest / max(rows, columns)
-    if scale >= 1:
-        return picture
-    size = (max(round(columns * scale), 1), max(round(rows * scale), 1))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 def sample_indices(frames: int, count: int) -> list[int]:
@@ -140,8 +151,9 @@ def watch(path: Path, start_pts: int, end_pts: int, observers: Sequence[Observer
     """Show the frames of a span to all `observers`. One that fails sees no more; the others go on."""
     watched = {observer: Watched() for observer in observers}
     vectors = any(observer.motion_vectors for observer in observers)
+    reducer = Reducer(max((observer.rows for observer in observers), default=ROWS))
     for index, frame in enumerate(frames_of(path, start_pts, end_pts, vectors)):
-        seen = Seen(frame, index)
+        seen = Seen(frame, index, reducer)
         for observer, state in watched.items():
             if state.error is None:
                 began = time.process_time()

@@ -15,8 +15,9 @@ import pyarrow as pa
 from jinja2 import Environment
 
 from curation.config import Config
-from curation.footage import frames_of, sample_indices, shrink
+from curation.footage import frames_of, sample_indices
 from curation.pipeline import Outcome
+from curation.reduced import shrink
 from curation.rules import Threshold
 from curation.select import Verdicts
 from curation.table import files

@@ -10,7 +10,8 @@ from collections.abc import Collection
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from curation.footage import Observer, Seen, shrink
+from curation.footage import Observer, Seen
+from curation.reduced import shrink
 
 LONGEST = 256  # pixels: bars are wide, fine detail only costs time
 EVEN = 4.0  # largest standard deviation of luma (0 to 255) along a line of a bar and between its lines

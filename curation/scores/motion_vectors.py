@@ -6,31 +6,45 @@ mean of their lengths; one under none (intra blocks, skipped frames) counts as s
 (I-frames) are left out.
 """
 
+from functools import lru_cache
+
 import av
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from curation.footage import Observer, Seen
 
 CELL = 8  # pixels
+PATCH = 256  # pixels: the area that must move somewhere for a clip to count as alive
+MARGIN = 2  # cells round the grid: blocks of the last macroblocks reach past the picture
 
 
 class MotionVectors(Observer):
-    """Mean length over area and time in pixels per frame; None where the codec gives no vectors."""
+    """Mean length over area and time in pixels per frame, and the least of it over any patch; None where the
+    codec gives no vectors."""
 
     motion_vectors = True
 
     def __init__(self):
-        self.means: list[float] = []
+        self.total: Float[np.ndarray, "rows columns"] | None = None
+        self.frames = 0
+        self.shape = (0, 0)  # height, width
 
     def see(self, seen: Seen) -> None:
-        field = cell_field(seen.frame)
-        if field is not None:
-            weight = cell_areas(seen.frame.height, seen.frame.width)
-            self.means.append(float((field * weight).sum() / weight.sum()))
+        field, shape = cell_field(seen.frame), (seen.frame.height, seen.frame.width)
+        if field is None or (self.total is not None and shape != self.shape):
+            return
+        self.total = field if self.total is None else self.total + field
+        self.frames, self.shape = self.frames + 1, shape
 
     def result(self) -> dict[str, float | None]:
-        return {"mv_mean": float(np.mean(self.means)) if self.means else None}
+        if self.total is None:
+            return {"mv_mean": None, "mv_patch_min": None}
+        field, areas = self.total / self.frames, cell_areas(*self.shape)
+        return {
+            "mv_mean": float((field * areas).sum() / areas.sum()),
+            "mv_patch_min": float(patch_means(field, areas).min()),
+        }
 
 
 def cell_field(frame: av.VideoFrame) -> Float[np.ndarray, "rows columns"] | None:
@@ -39,27 +53,55 @@ def cell_field(frame: av.VideoFrame) -> Float[np.ndarray, "rows columns"] | None
     if vectors is None:
         return None
     rows, columns = -(-frame.height // CELL), -(-frame.width // CELL)
-    length = np.hypot(vectors["motion_x"], vectors["motion_y"]) / np.maximum(vectors["motion_scale"], 1)
-    total, count = np.zeros(rows * columns), np.zeros(rows * columns)
-    across, down = vectors["w"].astype(int), vectors["h"].astype(int)
-    left, top = vectors["dst_x"] - across // 2, vectors["dst_y"] - down // 2  # dst is the centre of the block
-    for size in np.unique(np.stack([across, down]), axis=1).T if len(vectors) else ():
-        chosen = (across == size[0]) & (down == size[1])
-        for dy in range(0, size[1], CELL):
-            for dx in range(0, size[0], CELL):
-                y, x = (top[chosen] + dy) // CELL, (left[chosen] + dx) // CELL
-                inside = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)
-                cell = y[inside] * columns + x[inside]
-                total += np.bincount(cell, length[chosen][inside], rows * columns)
-                count += np.bincount(cell, minlength=rows * columns)
-    return (total / np.maximum(count, 1)).reshape(rows, columns)
+    x, y = vectors["motion_x"].astype(np.float64), vectors["motion_y"].astype(np.float64)
+    length = np.sqrt(x * x + y * y) / np.maximum(vectors["motion_scale"], 1)
+    cells, of = _cells(vectors, rows, columns)
+    size = (rows + 2 * MARGIN) * (columns + 2 * MARGIN)
+    total, count = np.bincount(cells, length[of], size), np.bincount(cells, minlength=size)
+    field = (total / np.maximum(count, 1)).reshape(rows + 2 * MARGIN, -1)
+    return field[MARGIN:-MARGIN, MARGIN:-MARGIN]
 
 
+def _cells(
+    vectors: np.ndarray, rows: int, columns: int
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """Every cell that a block covers, as a number in the grid with its margin, and the block's vector."""
+    across, down = vectors["w"].astype(np.int32), vectors["h"].astype(np.int32)
+    left = (vectors["dst_x"] - (across >> 1)) // CELL + MARGIN  # dst is the centre of the block
+    top = (vectors["dst_y"] - (down >> 1)) // CELL + MARGIN
+    left, top = np.clip(left, 0, columns + MARGIN), np.clip(top, 0, rows + MARGIN)
+    stride, every = columns + 2 * MARGIN, np.arange(len(vectors))
+    cells, owners = [top * stride + left], [every]
+    for dy in range(0, int(down.max(initial=0)), CELL):
+        for dx in range(0, int(across.max(initial=0)), CELL):
+            if dx or dy:
+                of = np.flatnonzero((across > dx) & (down > dy))
+                y = np.minimum(top[of] + dy // CELL, rows + 2 * MARGIN - 1)
+                x = np.minimum(left[of] + dx // CELL, stride - 1)
+                cells.append(y * stride + x)
+                owners.append(of)
+    return np.concatenate(cells), np.concatenate(owners)
+
+
+@lru_cache(maxsize=8)
 def cell_areas(height: int, width: int) -> Float[np.ndarray, "rows columns"]:
     """Pixels of the picture in each cell: the last row and column may reach past it."""
     rows = np.minimum(CELL, height - np.arange(0, height, CELL))
     columns = np.minimum(CELL, width - np.arange(0, width, CELL))
     return np.outer(rows, columns).astype(float)
+
+
+def patch_means(
+    field: Float[np.ndarray, "rows columns"], areas: Float[np.ndarray, "rows columns"]
+) -> Float[np.ndarray, "r c"]:
+    """Mean over the pixels of each patch of a grid; the last patch of a side takes in what is left of it."""
+    starts = [np.arange(max(side // (PATCH // CELL), 1)) * min(PATCH // CELL, side) for side in field.shape]
+    sums = (
+        np.add.reduceat(np.add.reduceat(one, starts[0], axis=0), starts[1], axis=1)
+        for one in (field * areas, areas)
+    )
+    total, area = sums
+    return total / area
 
 
 def vectors_of(frame: av.VideoFrame) -> np.ndarray | None:

@@ -14,14 +14,15 @@ class Motion(FootageStage):
     """Settings of the motion stage."""
 
     name: ClassVar[str] = "motion"
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("fps", "seconds")
     adds: ClassVar[tuple[str, ...]] = (
-        "vmaf_motion", "mv_mean", "frozen", "jumps", "slideshow", "darkest", "shots_per_second",
-        "shake", "drift_x", "drift_y",
+        "vmaf_motion", "mv_mean", "mv_patch_min", "frozen", "jumps", "slideshow", "darkest",
+        "shots_per_second", "shake", "drift_x", "drift_y",
     )  # fmt: skip
 
-    height: int = 360
-    "Taller frames are scaled to this many rows before VMAF motion is measured"
+    rows: int = 360
+    "Pixels of the shorter side at which VMAF motion is measured; larger frames are scaled down"
 
     def open(self, root: Path) -> Callable[[Row], list[Observer]]:
         from curation.scores.camera import CameraPath
@@ -32,7 +33,7 @@ class Motion(FootageStage):
 
         def observers(row: Row) -> list[Observer]:
             return [
-                VmafMotion(self.height),
+                VmafMotion(self.rows),
                 MotionVectors(),
                 Change(),
                 Jitter(row["fps"], row["seconds"]),

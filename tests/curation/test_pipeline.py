@@ -63,7 +63,7 @@ def test_a_stage_first_runs_what_it_stands_on_and_says_so(config, serial, capsys
 
 def test_a_changed_setting_reruns_its_descendants_only(config, serial):
     first = pipeline.run_tables(config(), None, serial)
-    changed = pipeline.survey(config("motion.height=180"))
+    changed = pipeline.survey(config("motion.rows=180"))
     assert {name for name, node in changed.nodes.items() if node.missing} == {"motion", "caption"}
     assert changed.nodes["visual"].fingerprint == first.nodes["visual"].fingerprint
     recut = pipeline.survey(config("split.shortest_shot=0.25"))

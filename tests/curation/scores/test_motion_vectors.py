@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from curation.footage import frames_of, watch
-from curation.scores.motion_vectors import MotionVectors, vectors_of
+from curation.scores.motion_vectors import MotionVectors, cell_areas, patch_means, vectors_of
 from tests.curation.conftest import moving, texture, write_video
 
 
@@ -61,4 +61,21 @@ def test_a_codec_without_vectors_has_no_score(tmp_path):
         container.mux(stream.encode())
     observer = MotionVectors()
     watch(path, 0, 10**9, [observer])
-    assert observer.result() == {"mv_mean": None}
+    assert observer.result() == {"mv_mean": None, "mv_patch_min": None}
+
+
+def test_a_patch_that_stands_has_the_mean_of_its_area():
+    field = np.ones((64, 96))  # cells: 512 x 768 pixels
+    field[:32, 32:64] = 0.0  # one patch of 256 x 256 stands
+    field[0, 32] = 1.0
+    means = patch_means(field, cell_areas(512, 768))
+    assert means.shape == (2, 3)
+    assert means[0, 1] == pytest.approx(1 / 32**2)
+    assert np.delete(means.ravel(), 1) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (300, 520), (257, 100)])
+def test_every_pixel_is_in_one_patch(shape):
+    areas = cell_areas(*shape)
+    assert patch_means(np.ones_like(areas), areas) == pytest.approx(1.0)
+    assert areas.sum() == shape[0] * shape[1]

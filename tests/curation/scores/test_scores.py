@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 import pytest
+from av.filter import Graph
 
-from curation.footage import watch
+from curation.footage import frames_of, watch
 from curation.scores.borders import Borders
 from curation.scores.camera import CameraPath
 from curation.scores.change import Change
@@ -34,6 +35,28 @@ def boxed(frames, rows=0, columns=0):
 def test_a_still_has_no_vmaf_motion_and_a_moving_clip_has(measure):
     assert measure(VmafMotion(), [texture(1)] * 8)["vmaf_motion"] == pytest.approx(0.0, abs=0.02)
     assert measure(VmafMotion(), moving(1, 8, speed=4))["vmaf_motion"] > 0.5
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (360, 270)])
+def test_vmaf_motion_is_what_ffmpeg_measures(tmp_path, shape):
+    """Its filter rounds each frame's score to hundredths."""
+    path = write_video(tmp_path / "a.mp4", [np.roll(texture(2, *shape), 5 * k, axis=1) for k in range(8)])
+    graph, scores = None, []
+    for frame in frames_of(path, 0, 10**9):
+        if graph is None:
+            graph = Graph()
+            shape = {"width": frame.width, "height": frame.height, "format": frame.format}
+            nodes = graph.add_buffer(**shape, time_base=frame.time_base), graph.add("vmafmotion")
+            sink = graph.add("buffersink")
+            nodes[0].link_to(nodes[1])
+            nodes[1].link_to(sink)
+            graph.configure()
+        graph.push(frame)
+        scores.append(float(graph.pull().metadata["lavfi.vmafmotion.score"]))
+    observer = VmafMotion()
+    watch(path, 0, 10**9, [observer])
+    assert np.mean(scores[1:]) > 1
+    assert observer.result()["vmaf_motion"] == pytest.approx(np.mean(scores[1:]), rel=0.02, abs=0.005)
 
 
 def test_vmaf_motion_of_one_frame_is_unknown(measure):
@@ -106,7 +129,7 @@ def test_drift_is_the_speed_of_a_pan(measure):
 def test_jitter_counts_the_cuts_of_frantic_pictures(measure):
     frantic = [texture(k // 2, 64, 64)[:, ::-1] // (1 + k // 2 % 2 * 3) for k in range(16)]
     assert measure(Jitter(8.0, 2.0), frantic)["shots_per_second"] >= 0.85
-    assert measure(Jitter(8.0, 2.0), moving(1, 16))["shots_per_second"] == 0.0
+    assert measure(Jitter(8, 2), moving(1, 16))["shots_per_second"] == 0.0
 
 
 def test_exposure_and_sharpness(measure):
