@@ -1,4 +1,4 @@
-"""`python -m inference.run t2v|t2i|encode ...`: the commands; each product has its own file beside this."""
+"""`python -m inference.run t2v|t2i|encode|export ...`: the commands; each has its own file beside this."""
 
 import argparse
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from console import UserError, command
+from inference.model_commands import add_model_commands
 
 EXAMPLES = {
     "t2v": """examples:
@@ -36,12 +37,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog="\n".join(EXAMPLES.values()).replace("\nexamples:", ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(required=True, metavar="t2v|t2i|encode")
+    verbs = parser.add_subparsers(required=True, metavar="t2v|t2i|encode|export|import|grow|stretch")
     _add_sampling(_verb(verbs, "t2v", "text to video: an mp4, a contact sheet and its facts", _run_t2v))
     _add_sampling(_verb(verbs, "t2i", "text to image: a PNG and its facts, from the same model", _run_t2i))
     _add_encode(
         _verb(verbs, "encode", "clips in shards to latents and text embeddings in shards", _run_encode)
     )
+    add_model_commands(verbs)
     return parser
 
 

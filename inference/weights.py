@@ -1,6 +1,7 @@
 """Model folders: what a fit leaves behind and inference opens.
 
-`config.json` says what the model is and which facts go with it, `model.safetensors` holds its tensors.
+`config.json` says what the model is and which facts go with it, `model.safetensors` holds its tensors, or
+several files and their index do.
 Nothing is pickled, so opening a stranger's folder runs none of a stranger's code.
 """
 
@@ -14,12 +15,11 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from console import UserError
-from storage import hash_file, write_json
+from inference.tensor_files import hash_tensors, read_tensors, tensor_files, write_tensors
+from storage import write_json
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -36,16 +36,19 @@ TRAINED_BY = {
 
 
 class LoadedModel(NamedTuple, Generic[Model]):
-    """A model in eval mode on the CPU, the facts stored with it, and the SHA-256 of its tensor file."""
+    """A model in eval mode on the CPU, the facts stored with it, and the hash of its tensor files."""
 
     model: Model
     facts: dict[str, Any]
     hash: str
 
 
-def save_model(folder: Path | str, model: nn.Module, facts: dict[str, Any]) -> str:
+def save_model(
+    folder: Path | str, model: nn.Module, facts: dict[str, Any], shard_bytes: int | None = None
+) -> str:
     """Write `model` (with a dataclass at `.config`) and `facts` to `folder`; returns the hash of the tensors.
 
+    The tensors are one file, or files of at most `shard_bytes` with an index.
     The folder appears whole. An older one of that name is moved aside first and removed last, so that a whole
     folder exists at every instant, and `load_model` finds it.
     """
@@ -55,14 +58,11 @@ def save_model(folder: Path | str, model: nn.Module, facts: dict[str, Any]) -> s
     _recover(folder)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent))
     try:
-        state = model.state_dict()
-        save_file(
-            {key: value.cpu().clone().contiguous() for key, value in state.items()}, temporary / TENSORS
-        )
-        _sync(temporary / TENSORS)
+        for path in write_tensors(temporary, model.state_dict(), shard_bytes):
+            _sync(path)
         config = dataclasses.asdict(model.config)  # pyright: ignore[reportArgumentType]
         write_json(temporary / CONFIG, {"format": FORMAT, "model": name, "config": config, "facts": facts})
-        digest = hash_file(temporary / TENSORS)
+        digest = hash_tensors(temporary)
         temporary.chmod(0o755)
         _swap(temporary, folder)
     finally:
@@ -87,13 +87,17 @@ def load_model(folder: Path | str, expect: type[nn.Module] | str | None = None) 
     described = _read_config(folder, _name_of(expect) if isinstance(expect, type) else expect)
     name = described["model"]
     model_class, config_class = _classes(folder, name)
-    config = _build_config(folder, config_class, described["config"])
+    config = build_config(folder, config_class, described["config"])
     with torch.random.fork_rng(devices=[]):  # building draws numbers; the caller's generator stays as it was
         model = model_class(config)
-    tensors = _read_tensors(folder)
-    _compare(folder, tensors, model.state_dict())
+    fill(model, read_tensors(folder), f"{folder / TENSORS} does not fit {folder / CONFIG}")
+    return LoadedModel(model.eval().requires_grad_(False), described["facts"], hash_tensors(folder))
+
+
+def fill(model: nn.Module, tensors: dict[str, torch.Tensor], fault: str) -> None:
+    """Load `tensors` into `model`; where they do not fit, a UserError that begins with `fault` names them."""
+    _compare(tensors, model.state_dict(), fault)
     model.load_state_dict(tensors)
-    return LoadedModel(model.eval().requires_grad_(False), described["facts"], hash_file(folder / TENSORS))
 
 
 def _name_of(model: type[nn.Module]) -> str:
@@ -115,8 +119,8 @@ def _read_config(folder: Path, expect: str | None) -> dict[str, Any]:
     hint = f" Train one with: {TRAINED_BY[expect]}" if expect in TRAINED_BY else ""
     if not folder.is_dir():
         raise UserError(f"There is no model folder '{folder}'.{hint}")
-    for name in (CONFIG, TENSORS):
-        if not (folder / name).is_file():
+    for name, found in ((CONFIG, (folder / CONFIG).is_file()), (TENSORS, bool(tensor_files(folder)))):
+        if not found:
             raise UserError(f"'{folder}' is no model folder: it lacks {name}.{hint}")
     try:
         described = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
@@ -131,7 +135,8 @@ def _read_config(folder: Path, expect: str | None) -> dict[str, Any]:
     return described
 
 
-def _build_config(folder: Path, config_class: type, values: dict[str, Any]) -> Any:
+def build_config(folder: Path, config_class: type, values: dict[str, Any]) -> Any:
+    """The config that a folder's config.json describes; what it does not know is a UserError."""
     fields = {field.name for field in dataclasses.fields(config_class)}
     unknown = sorted(set(values) - fields)
     if unknown:
@@ -150,15 +155,7 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def _read_tensors(folder: Path) -> dict[str, torch.Tensor]:
-    try:
-        with safe_open(folder / TENSORS, framework="pt", device="cpu") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, not a dict
-    except SafetensorError as error:
-        raise UserError(f"{folder / TENSORS} cannot be read ({error}). Copy the folder again.") from error
-
-
-def _compare(folder: Path, found: dict[str, torch.Tensor], needed: dict[str, torch.Tensor]) -> None:
+def _compare(found: dict[str, torch.Tensor], needed: dict[str, torch.Tensor], fault: str) -> None:
     faults = [f"'{key}' is missing (needed: {_shape(needed[key])})" for key in needed if key not in found]
     faults += [f"'{key}' ({_shape(found[key])}) has no place there" for key in found if key not in needed]
     faults += [
@@ -168,10 +165,7 @@ def _compare(folder: Path, found: dict[str, torch.Tensor], needed: dict[str, tor
     ]
     if faults:
         more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise UserError(
-            f"{folder / TENSORS} does not fit {folder / CONFIG}: {'; '.join(faults[:5])}{more}. "
-            "Take the two files from the same run."
-        )
+        raise UserError(f"{fault}: {'; '.join(faults[:5])}{more}. Take the files from the same run.")
 
 
 def _shape(tensor: torch.Tensor) -> str:
