@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
@@ -52,16 +53,31 @@ def save_model(
     The folder appears whole. An older one of that name is moved aside first and removed last, so that a whole
     folder exists at every instant, and `load_model` finds it.
     """
-    folder = Path(folder)
+    return save_tensors(folder, model.state_dict(), describe_model(model, facts), shard_bytes)
+
+
+def describe_model(model: nn.Module, facts: dict[str, Any]) -> dict[str, Any]:
+    """What config.json says of `model`."""
     name = _name_of(type(model))
+    config = dataclasses.asdict(model.config)  # pyright: ignore[reportArgumentType]
+    return {"format": FORMAT, "model": name, "config": config, "facts": facts}
+
+
+def save_tensors(
+    folder: Path | str,
+    tensors: Mapping[str, torch.Tensor],
+    description: dict[str, Any],
+    shard_bytes: int | None = None,
+) -> str:
+    """`save_model` where the tensors are at hand and not the model; `description` is of `describe_model`."""
+    folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _recover(folder)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent))
     try:
-        for path in write_tensors(temporary, model.state_dict(), shard_bytes):
+        for path in write_tensors(temporary, tensors, shard_bytes):
             _sync(path)
-        config = dataclasses.asdict(model.config)  # pyright: ignore[reportArgumentType]
-        write_json(temporary / CONFIG, {"format": FORMAT, "model": name, "config": config, "facts": facts})
+        write_json(temporary / CONFIG, description)
         digest = hash_tensors(temporary)
         temporary.chmod(0o755)
         _swap(temporary, folder)

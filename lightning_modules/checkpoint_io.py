@@ -11,11 +11,16 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
 from console import UserError
+from lightning_modules.sealed import read_checkpoint_folder
+from lightning_modules.team import Team
 from storage import atomic_path
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target and renames; loads with `weights_only=True` always."""
+    """Reads a run's checkpoint folders and single files; writes the latter beside the target, then renames.
+
+    Nothing that is read is run: tensors and plain values alone.
+    """
 
     @override
     def save_checkpoint(
@@ -31,7 +36,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        return read_checkpoint(Path(path), map_location or "cpu")
+        return open_checkpoint(Path(path))
+
+
+def open_checkpoint(path: Path) -> dict[str, Any]:
+    """Lightning's checkpoint, whole, of a run's folder or of a single file; all processes ask together."""
+    return read_checkpoint_folder(path, Team.of_all()) if path.is_dir() else read_checkpoint(path)
 
 
 def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:

@@ -49,13 +49,14 @@ usage: lightning {name} -c CONFIG [-c MORE] [--key.of.config VALUE ...]
   --run_dir DIR            the run's folder: checkpoints/, config.yaml, metrics.csv, samples/, model/
   --restart true           move an earlier run of this folder aside and begin at step 0
   --seed_everything N      seed of the weights and of the noise (default 0)
-  --ckpt_path FILE         a checkpoint other than the newest one in the run's folder
+  --ckpt_path PATH         a checkpoint other than the newest one in the run's folder; `best` outside of fit
+  --requeue true           after SIGTERM or SIGUSR1, ask Slurm to start the job again (scontrol requeue)
 
 what a config holds (each key is also an option, as --trainer.max_steps 100):
   model      class_path and init_args of a stage, such as lightning_modules.tae.TAEModule
   data       class_path and init_args: datamodules.clips.ClipData or datamodules.latents.LatentData
   trainer    Lightning's Trainer: max_steps, max_time, val_check_interval (steps), accelerator, ...
-  checkpoint every (steps), keep (how many)
+  checkpoint every (steps), keep (how many), best (such as val/loss), best_is (lowest or highest), background
   samples    every (validations), count, prompts, seed
   non_finite in_a_row (steps that may be left out because their loss or gradient is no number)
   mlflow     experiment, tracking_uri, enabled
@@ -64,8 +65,8 @@ A value may be a path to another YAML (data: data/clips.yaml), read relative to 
   lightning {name} --help-all                                   every option, with types and defaults
   lightning {name} --model.help lightning_modules.tae.TAEModule   the options of one stage
 
-Ctrl-C finishes the step, saves a checkpoint and stops; a second one stops at once.
-exit codes: 0 done, 2 the input cannot be used, 3 disk full, 130 Ctrl-C, 143 SIGTERM
+Ctrl-C, SIGTERM and SIGUSR1 finish the step, save a checkpoint and stop; a second Ctrl-C stops at once.
+exit codes: 0 done, 2 the input cannot be used, 3 disk full, 130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM
 """
 
 

@@ -4,7 +4,8 @@ runs/demo/tae/
 |-- config.yaml       the resolved config of the run
 |-- run.json          fingerprint of the data, the MLflow run
 |-- metrics.csv       every logged number
-|-- checkpoints/      step-0000500.ckpt and, beside it, step-0000500/: the model folder of that step
+|-- checkpoints/      step-0000500/, a sealed folder each (lightning_modules/sealed.py), and best.json
+|-- quarantine.json   samples that training leaves out, if there are any (datamodules/quarantine.py)
 |-- samples/          videos written during validation
 |-- model/            the model folder of the finished run
 `-- finished.json     written last: at which step and under which limits the run ended
@@ -14,7 +15,6 @@ import json
 import os
 import re
 import shutil
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,20 @@ from typing import Any
 import yaml
 
 from console import UserError
-from storage import write_json, write_text
+from storage import is_sealed, read_seal, write_json, write_text
 
 LIMITS = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_time")
 HARMLESS = (  # settings that do not change what is learnt; everything else does
-    *LIMITS, "run_dir", "restart", "ckpt_path", "weights_only", "checkpoint", "samples", "mlflow",
+    *LIMITS, "run_dir", "restart", "requeue", "ckpt_path", "weights_only", "checkpoint", "samples", "mlflow",
     "non_finite", "trainer.min_steps", "trainer.min_epochs", "trainer.logger", "trainer.default_root_dir",
     "trainer.log_every_n_steps", "trainer.val_check_interval", "trainer.check_val_every_n_epoch",
     "trainer.limit_val_batches", "trainer.num_sanity_val_steps", "trainer.profiler",
+    "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.accumulate_grad_batches",
     "trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.enable_checkpointing",
-    "data.init_args.stream.num_workers", "model.init_args.test",
+    "trainer.accelerator", "data.init_args.stream.num_workers", "model.init_args.test",
 )  # fmt: skip
-CHECKPOINT = re.compile(r"step-(\d+)\.ckpt")
+BEST = "best.json"
+CHECKPOINT = re.compile(r"step-(\d+)")
 
 
 class RunFolder:
@@ -48,24 +50,36 @@ class RunFolder:
 
     def checkpoint(self, step: int) -> Path:
         """Where the checkpoint of `step` is or will be."""
-        return self.checkpoints / f"step-{step:07d}.ckpt"
+        return self.checkpoints / f"step-{step:07d}"
 
     def whole_checkpoints(self) -> list[Path]:
-        """Checkpoints that can be read, the newest last. A cut one lacks its end, the zip's directory."""
-        found = {int(name[1]): file for file in self._files() if (name := CHECKPOINT.fullmatch(file.name))}
-        return [found[step] for step in sorted(found) if zipfile.is_zipfile(found[step])]
+        """Checkpoints that were finished, the newest last: those with a seal, and every file of its size."""
+        return [folder for step, folder in sorted(self._by_step().items()) if is_sealed(folder)]
 
     def newest(self) -> Path | None:
         """The newest whole checkpoint."""
         return (self.whole_checkpoints() or [None])[-1]
 
+    def best(self) -> Path | None:
+        """The whole checkpoint of the best validation, where the run keeps it (checkpoint.best)."""
+        found = _read_json(self.checkpoints / BEST)
+        path = self.checkpoint(found["step"]) if found else None
+        return path if path is not None and is_sealed(path) else None
+
+    def best_value(self, metric: str) -> float | None:
+        """What `metric` was at the best validation."""
+        found = _read_json(self.checkpoints / BEST)
+        return found["value"] if found and found["metric"] == metric and self.best() else None
+
+    def mark_best(self, step: int, metric: str, value: float) -> None:
+        """Say that no validation was better than that of `step`."""
+        write_json(self.checkpoints / BEST, {"step": step, "metric": metric, "value": value})
+
     def clean(self) -> None:
-        """Remove what a killed process left half-written, and model folders whose checkpoint never came."""
-        for file in self._files():
-            if file.is_dir() and not file.with_suffix(".ckpt").is_file():
-                shutil.rmtree(file, ignore_errors=True)
-            elif file.name.startswith(".") and ".tmp" in file.name:
-                file.unlink(missing_ok=True)
+        """Remove what a killed process left half-written."""
+        unfinished = [folder for folder in self._by_step().values() if read_seal(folder) is None]
+        for folder in [*unfinished, *self.checkpoints.glob(".unfinished-*")]:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def set_aside(self) -> Path | None:
         """Move the whole folder to the first free `<name>.old-N`; a run then begins anew without loss."""
@@ -120,8 +134,10 @@ class RunFolder:
         """Say that all is done; written last."""
         write_json(self.path / "finished.json", {"step": step, "limits": limits(yaml.safe_load(config))})
 
-    def _files(self) -> list[Path]:
-        return sorted(self.checkpoints.iterdir()) if self.checkpoints.is_dir() else []
+    def _by_step(self) -> dict[int, Path]:
+        files = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        named = [(CHECKPOINT.fullmatch(file.name), file) for file in files if file.is_dir()]
+        return {int(name[1]): file for name, file in named if name}
 
 
 def limits(config: dict[str, Any]) -> dict[str, Any]:

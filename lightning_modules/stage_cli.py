@@ -1,8 +1,6 @@
 """StageCLI: LightningCLI over all stages, with a folder for each run, which goes on where it stopped."""
 
 import logging
-import signal
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +11,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from typing_extensions import override
 
 from console import UserError
@@ -23,14 +21,16 @@ from lightning_modules.callbacks.export import ExportModel
 from lightning_modules.callbacks.non_finite import NonFinite
 from lightning_modules.callbacks.progress import TrainingProgress
 from lightning_modules.callbacks.samples import SampleVideos
-from lightning_modules.callbacks.stop import GracefulStop, Stopped
+from lightning_modules.callbacks.stop import GracefulStop
 from lightning_modules.callbacks.throughput import Throughput
-from lightning_modules.checkpoint_io import AtomicCheckpointIO, check_fits, read_checkpoint
+from lightning_modules.checkpoint_io import AtomicCheckpointIO
+from lightning_modules.ending import be_the_parent, guarded, say
 from lightning_modules.measurement import Tabulated, keep_measurement, record_measurement
 from lightning_modules.metrics_file import MetricsFile
 from lightning_modules.mistakes import describe, explain, merged_config, unknown_keys
 from lightning_modules.mlflow_logger import RunLogger, Tracking
 from lightning_modules.run_folder import RunFolder
+from lightning_modules.sealed import DamagedCheckpointError
 from storage import atomic_path
 
 TRAINER_DEFAULTS = {
@@ -66,6 +66,12 @@ class StageCLI(LightningCLI):
             type=bool,
             default=False,
             help="Move an earlier run of this folder aside and begin anew.",
+        )
+        parser.add_argument(
+            "--requeue",
+            type=bool,
+            default=False,
+            help="After a stop by SIGTERM or SIGUSR1, ask Slurm to start the job again.",
         )
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.add_lightning_class_args(SampleVideos, "samples")
@@ -134,11 +140,11 @@ class StageCLI(LightningCLI):
         if self._get(self.config, "trainer")["fast_dev_run"]:
             self._guarded(self.trainer.fit, kwargs)
             return
+        be_the_parent()
         folder, config = self.folder, self.config_text
         if rank_zero_only.rank == 0 and not self._prepare(folder, config):
             return
-        kwargs["ckpt_path"] = self._checkpoint(kwargs.get("ckpt_path"))
-        self._guarded(self.trainer.fit, kwargs)
+        self._train(kwargs)
         if self._exporter.needs_validation(self.trainer, self.model):
             last = {"model": self.model, "datamodule": self.datamodule, "verbose": False}
             results = self._guarded(self.trainer.validate, last)
@@ -182,19 +188,34 @@ class StageCLI(LightningCLI):
         folder.add_facts(data=data)
         return True
 
-    def _checkpoint(self, asked: str | None) -> str | None:
+    def _train(self, kwargs: dict[str, Any]) -> None:
+        """Fit from the newest checkpoint whose bytes are those that were written."""
+        asked, passed = kwargs.get("ckpt_path"), set[Path]()
+        while True:
+            kwargs["ckpt_path"] = self._checkpoint(asked, passed)
+            try:
+                self._guarded(self.trainer.fit, kwargs)
+            except DamagedCheckpointError as error:
+                if error.path.parent != self.folder.checkpoints:
+                    raise  # it was asked for
+                say(f"The checkpoint '{error.path}' is damaged: {error.files}. It is passed over.")
+                passed.add(error.path)
+            else:
+                return
+
+    def _checkpoint(self, asked: str | None, passed: set[Path]) -> str | None:
         """The newest checkpoint of the folder goes before the one that was asked for as a start."""
-        newest = self.folder.newest()
-        if newest is None:
+        whole = [path for path in self.folder.whole_checkpoints() if path not in passed]
+        if not whole:
             return asked
-        say(f"Going on from {newest}.")
+        say(f"Going on from {whole[-1]}.")
         for logger in self.trainer.loggers:
             if isinstance(logger, MetricsFile):
-                logger.forget_after(int(newest.stem.removeprefix("step-")))
-        return str(newest)
+                logger.forget_after(int(whole[-1].name.removeprefix("step-")))
+        return str(whole[-1])
 
     def _needed_checkpoint(self, asked: str | None) -> str:
-        found = asked or self.folder.newest()
+        found = self.folder.best() if asked == "best" else asked or self.folder.newest()
         if found is None:
             raise UserError(
                 f"'{self.folder.path}' has no checkpoint. Train first (lightning fit with this config), "
@@ -214,30 +235,8 @@ class StageCLI(LightningCLI):
             say(f"Results: {target}")
 
     def _guarded(self, run: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
-        """Run the trainer; signals and faults of the input leave as what `console.command` understands."""
-        try:
-            return run(**kwargs)
-        except Stopped as stopped:
-            self._stopped(stopped.signum, stopped.step)
-        except SIGTERMException:
-            self._stopped(signal.SIGTERM, self.trainer.global_step)
-        except SystemExit:
-            if self.trainer.interrupted:  # how Lightning answers Ctrl-C
-                raise KeyboardInterrupt from None
-            raise
-        except MisconfigurationException as error:
-            raise UserError(str(error)) from error
-        except RuntimeError as error:
-            path = kwargs.get("ckpt_path")
-            if path and "loading state_dict" in str(error):
-                check_fits(Path(path), read_checkpoint(Path(path))["state_dict"], self.model.state_dict())
-            raise
-
-    def _stopped(self, signum: int, step: int) -> NoReturn:
-        if signum == signal.SIGTERM:
-            say(f"Stopped by SIGTERM after step {step}; the same command goes on from there.")
-            raise SystemExit(128 + signal.SIGTERM)
-        raise KeyboardInterrupt
+        requeue = self.subcommand == "fit" and self._get(self.config, "requeue")
+        return guarded(self.trainer, self.model, run, kwargs, requeue=requeue)
 
     def _loggers(self, asked: Any) -> list[Any]:
         """metrics.csv, MLflow and the loggers that the config names; none for `trainer.logger: false`."""
@@ -268,12 +267,6 @@ def run_stage(args: list[str]) -> StageCLI:
         subclass_mode_data=True,
         args=args,
     )
-
-
-@rank_zero_only
-def say(text: str) -> None:
-    """One line for the user, beside progress and errors."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def _listed(value: Any) -> list[Any]:

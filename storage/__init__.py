@@ -2,5 +2,17 @@
 
 from storage.atomic import atomic_path, write_json, write_text
 from storage.fingerprint import fingerprint, hash_file
+from storage.seal import damaged, file_seals, is_sealed, read_seal, seal
 
-__all__ = ["atomic_path", "fingerprint", "hash_file", "write_json", "write_text"]
+__all__ = [
+    "atomic_path",
+    "damaged",
+    "file_seals",
+    "fingerprint",
+    "hash_file",
+    "is_sealed",
+    "read_seal",
+    "seal",
+    "write_json",
+    "write_text",
+]

@@ -1,4 +1,4 @@
-"""ExportModel: the model folder that inference opens, beside each checkpoint and at the end."""
+"""ExportModel: the model folder that inference opens, in each checkpoint and at the end."""
 
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -42,8 +42,9 @@ class ExportModel(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        beside = RunFolder(trainer.default_root_dir).checkpoint(trainer.global_step).with_suffix("")
-        self._export(trainer, pl_module, beside)
+        """Say which of the stage's weights are the model, and what its folder says of them."""
+        if isinstance(pl_module, Exportable):
+            checkpoint["export"] = described(pl_module)
 
     def needs_validation(self, trainer: Trainer, pl_module: LightningModule) -> bool:
         """Whether the weights have moved since they were last validated."""
@@ -61,3 +62,15 @@ class ExportModel(Callback):
         from inference.weights import save_model
 
         save_model(target, pl_module.exported_model(), pl_module.facts())
+
+
+def described(stage: LightningModule) -> dict[str, Any] | None:
+    """How the names of the exported weights begin in the stage, and their description."""
+    from inference.weights import describe_model
+
+    assert isinstance(stage, Exportable)
+    model = stage.exported_model()
+    name = next((name for name, module in stage.named_modules() if module is model), None)
+    if name is None:
+        return None
+    return {"prefix": f"{name}." if name else "", "description": describe_model(model, stage.facts())}

@@ -1,4 +1,4 @@
-"""GracefulStop: Ctrl-C and SIGTERM end a fit after the step at hand, with a checkpoint of it."""
+"""GracefulStop: Ctrl-C, SIGTERM and SIGUSR1 end a fit after the step at hand, with a checkpoint of it."""
 
 import signal
 import sys
@@ -12,6 +12,8 @@ from typing_extensions import override
 
 from lightning_modules.callbacks.checkpoint import RunCheckpoint
 from lightning_modules.mlflow_logger import RunLogger
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # the last is what Slurm sends ahead of its limit
 
 
 class Stopped(BaseException):
@@ -38,7 +40,7 @@ class GracefulStop(Callback):
         if trainer.received_sigterm:  # it came during set-up
             self._asked = signal.SIGTERM
         if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM):
+            for signum in SIGNALS:
                 self._handlers[signum] = signal.signal(signum, self._ask)
 
     @override
@@ -55,6 +57,7 @@ class GracefulStop(Callback):
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, RunCheckpoint):
                 callback.save(trainer)
+                callback.finish()
         self._saved = True
 
     @override

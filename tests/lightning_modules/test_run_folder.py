@@ -1,12 +1,12 @@
 """A run's folder finds its newest whole checkpoint, refuses a mix and knows when it is done."""
 
-import zipfile
-
 import pytest
 import yaml
 
 from console import UserError
 from lightning_modules.run_folder import RunFolder, changes, flatten
+from storage import file_seals, seal
+from storage.seal import SEAL
 
 CONFIG = {
     "trainer": {"max_steps": 10, "max_epochs": None, "max_time": None, "gradient_clip_val": 1.0},
@@ -27,9 +27,9 @@ def folder(tmp_path):
 
 def checkpoint(folder, step):
     path = folder.checkpoint(step)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("data", "x" * 1000)
+    path.mkdir(parents=True)
+    (path / "data").write_text("x" * 1000)
+    seal(path, file_seals(path, ["data"]), step=step)
     return path
 
 
@@ -40,19 +40,41 @@ def test_the_newest_checkpoint_is_the_one_of_the_last_step(folder):
     assert folder.whole_checkpoints() == [paths[0], paths[2], paths[1]]
 
 
-def test_a_cut_checkpoint_is_passed_over(folder):
-    whole, cut = checkpoint(folder, 5), checkpoint(folder, 10)
-    cut.write_bytes(cut.read_bytes()[:500])
+@pytest.mark.parametrize("harm", ["cut", "missing", "unsealed", "half a seal"])
+def test_a_checkpoint_that_is_not_whole_is_passed_over(folder, harm):
+    whole, other = checkpoint(folder, 5), checkpoint(folder, 10)
+    if harm == "cut":
+        (other / "data").write_text("x" * 500)
+    elif harm == "missing":
+        (other / "data").unlink()
+    elif harm == "unsealed":
+        (other / SEAL).unlink()
+    else:
+        (other / SEAL).write_text((other / SEAL).read_text()[:30])
     assert folder.newest() == whole
 
 
-def test_cleaning_removes_leftovers_and_nothing_else(folder):
+def test_the_best_is_the_one_that_was_marked_while_it_is_whole(folder):
+    assert folder.best() is None
+    assert folder.best_value("val/loss") is None
+    best, _ = checkpoint(folder, 5), checkpoint(folder, 10)
+    folder.mark_best(5, "val/loss", 0.25)
+    assert folder.best() == best
+    assert folder.best_value("val/loss") == 0.25
+    assert folder.best_value("val/psnr") is None
+    (best / SEAL).unlink()
+    assert folder.best() is None
+    assert folder.best_value("val/loss") is None
+
+
+def test_cleaning_removes_what_has_no_seal_and_nothing_else(folder):
     kept = checkpoint(folder, 5)
-    (folder.checkpoints / "step-0000005").mkdir()
+    folder.mark_best(5, "val/loss", 0.5)
     (folder.checkpoints / "step-0000007").mkdir()
-    (folder.checkpoints / ".step-0000007-x.tmp.ckpt").write_bytes(b"half")
+    (folder.checkpoints / "step-0000007" / "rank-00000.pt").write_bytes(b"half")
+    (folder.checkpoints / ".unfinished-x").mkdir()
     folder.clean()
-    assert sorted(folder.checkpoints.iterdir()) == [folder.checkpoints / "step-0000005", kept]
+    assert sorted(folder.checkpoints.iterdir()) == [folder.checkpoints / "best.json", kept]
 
 
 def test_a_run_is_set_aside_under_the_first_free_name(folder):

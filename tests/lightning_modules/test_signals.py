@@ -36,7 +36,8 @@ def wait_for_steps(folder, process, steps):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+    ("signum", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGKILL, -9)],
 )
 def test_a_signal_ends_the_process_with_its_code_and_the_same_command_goes_on(clips, tmp_path, signum, code):
     content = {**stage_config(clips), "run_dir": str(tmp_path / "run")}
@@ -49,7 +50,7 @@ def test_a_signal_ends_the_process_with_its_code_and_the_same_command_goes_on(cl
     told = process.communicate(timeout=60)[1]
     assert process.returncode == code
     assert TRACEBACK not in told
-    saved = int(folder.newest().stem.removeprefix("step-"))
+    saved = int(folder.newest().name.removeprefix("step-"))
     assert saved >= 20
     if code == 130:
         assert told.rstrip().endswith("the same command again goes on from there.")

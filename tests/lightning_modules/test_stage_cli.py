@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from console import UserError
-from lightning_modules.checkpoint_io import read_checkpoint
+from lightning_modules.checkpoint_io import open_checkpoint
 from lightning_modules.run_folder import RunFolder
 from lightning_modules.stage_cli import run_stage
 from tests.datamodules.shard_sets import write_clips
@@ -37,7 +37,7 @@ def folder_of(config):
 
 def test_a_finished_fit_leaves_its_config_metrics_checkpoints_and_a_mark(finished):
     folder = folder_of(finished)
-    assert [path.name for path in folder.whole_checkpoints()] == ["step-0000008.ckpt", "step-0000010.ckpt"]
+    assert [path.name for path in folder.whole_checkpoints()] == ["step-0000008", "step-0000010"]
     assert json.loads((folder.path / "finished.json").read_text())["step"] == 10
     with open(folder.metrics, newline="") as file:
         rows = list(csv.DictReader(file))
@@ -68,7 +68,7 @@ def test_a_raised_limit_goes_on(config, capsys):
     run("fit", config)
     stage = run("fit", config, "--trainer.max_steps", "12").model
     assert len(stage.seen) == 2
-    assert "Going on from runs/stand_in/checkpoints/step-0000010.ckpt" in capsys.readouterr().err
+    assert "Going on from runs/stand_in/checkpoints/step-0000010" in capsys.readouterr().err
     assert json.loads(Path("runs/stand_in/finished.json").read_text())["step"] == 12
 
 
@@ -165,7 +165,7 @@ def test_a_checkpoint_of_another_shape_is_refused_by_tensor_and_shapes(finished,
 
 
 def test_checkpoints_hold_tensors_and_plain_values_alone(finished):
-    checkpoint = read_checkpoint(folder_of(finished).newest())  # weights_only
+    checkpoint = open_checkpoint(folder_of(finished).newest())  # weights_only
     assert checkpoint["global_step"] == 10
     assert checkpoint["hyper_parameters"]["width"] == 8
 
@@ -174,7 +174,7 @@ def test_validate_measures_the_newest_checkpoint_as_the_fit_did(finished):
     run("validate", finished)
     folder = folder_of(finished)
     measured = json.loads((folder.path / "validate.json").read_text())
-    assert measured["checkpoint"].endswith("step-0000010.ckpt")
+    assert measured["checkpoint"].endswith("step-0000010")
     with open(folder.metrics, newline="") as file:
         last = [row["val/loss"] for row in csv.DictReader(file) if row["val/loss"]][-1]
     assert measured["results"][0]["val/loss"] == pytest.approx(float(last))

@@ -9,6 +9,7 @@ from lightning.pytorch import Callback
 from lightning_modules import stage_cli
 from lightning_modules.optimization import OptimizerConfig
 from lightning_modules.run_folder import RunFolder
+from lightning_modules.sealed import remove_checkpoint
 from lightning_modules.stage_cli import run_stage
 from lightning_modules.tae import TAEModule
 from lightning_modules.tae_objective import AdversaryConfig, TAELossConfig
@@ -145,7 +146,7 @@ def test_a_checkpoint_between_validations_says_of_which_step_its_statistics_are(
     fit(config, "--checkpoint.every", "1", "--checkpoint.keep", "6")
     facts = {}
     for step in (2, 4, 5):
-        folder = RunFolder("runs/tae").checkpoint(step).with_suffix("")
+        folder = RunFolder("runs/tae").checkpoint(step) / "model"
         facts[step] = json.loads((folder / "config.json").read_text())["facts"]
     assert (facts[2]["latent_mean"], facts[2]["latent_std"], facts[2]["latent_step"]) == (None, None, None)
     assert facts[5]["latent_step"] == 4 != facts[5]["step"] == 5
@@ -157,7 +158,7 @@ def test_statistics_survive_a_resume_and_are_not_invented_by_one(config, monkeyp
     for limit in ("0.0", "1.0"):  # the second measures anew at the end
         cli = fit(config, "--trainer.limit_val_batches", limit, "--trainer.max_steps", "6")
         facts[limit] = cli.model.facts()
-        RunFolder("runs/tae").checkpoint(6).unlink(missing_ok=True)
+        remove_checkpoint(RunFolder("runs/tae").checkpoint(6))
         (RunFolder("runs/tae").path / "finished.json").unlink()
     assert (facts["0.0"]["latent_step"], facts["0.0"]["frames"]) == (4, 8)
     assert facts["1.0"]["latent_step"] == 6
