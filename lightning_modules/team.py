@@ -32,7 +32,7 @@ class Team:
         training goes on with the others; all processes must ask for it at the same time."""
         if not (dist.is_available() and dist.is_initialized()):
             return cls()
-        own = dist.new_group(backend="gloo", timeout=PATIENCE) if apart else None
+        own: Any = dist.new_group(backend="gloo", timeout=PATIENCE) if apart else None
         return cls(dist.get_rank(), dist.get_world_size(), own)
 
     def all(self, action: Callable[[], Result]) -> list[Result]:
