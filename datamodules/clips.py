@@ -164,7 +164,8 @@ class ClipData(ShardData):
         }
         order = replace(self._order, batch_size=sizes, seed=self._order.seed + IMAGES)
         source = source.shown_as(ImageFormat(self._form.crop, self._form.seed))
-        return JointLoader(videos, BatchLoader(shards, order, source, self._share()), self._images.share)
+        images = BatchLoader(shards, order, source, self._share(), self._excluded("train"))
+        return JointLoader(videos, images, self._images.share)
 
     @override
     def format(self, split: str) -> ClipFormat:

@@ -1,11 +1,11 @@
 """BatchLoader: an endless row of epochs that Lightning can stop and go on with in the middle of one."""
 
-import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -25,6 +25,13 @@ class Format(Protocol):
     def collate(self, items: list[Any], numbers: Batch, epoch: int | None) -> dict[str, Any]:
         """A batch of items; `numbers` and `epoch` key its augmentation, which an epoch of None forbids."""
         ...
+
+
+class Planned(NamedTuple):
+    """A batch and where in the epoch's plan it stands."""
+
+    position: int
+    batch: Batch
 
 
 class Share(NamedTuple):
@@ -50,67 +57,117 @@ Source = Callable[[Sequence[Batch], int | None], Iterator[Any]]
 
 
 class BatchLoader:
-    """Iterates one epoch at a time. Its state counts the batches handed out, not those prefetched."""
+    """Iterates one epoch at a time. Its state counts the batches of the epoch that all ranks together were
+    handed, not those prefetched, so that any number of ranks can go on: each remaining sample comes once.
+    """
 
-    def __init__(self, shards: ShardSet, order: Order, source: Source, share: Share) -> None:
+    def __init__(
+        self,
+        shards: ShardSet,
+        order: Order,
+        source: Source,
+        share: Share,
+        excluded: Collection[int] = frozenset(),
+    ) -> None:
+        """`excluded` are numbers of samples that are left out of the batches that hold them."""
         self.waited = 0.0  # seconds that the caller spent waiting here
+        self.shift = 0  # batches by which a loaded state moved this rank within the epoch
         self._shards = shards
         self._order = order
         self._source = source
         self._share = share
+        self._excluded = frozenset(excluded)
         self._epoch = 0
-        self._step = 0  # of this rank, in this epoch
+        self._dealt = 0  # batches of the epoch's plan that were handed out, of all ranks
         self._before_last = (0, 0)
-        self._length = steps_in(len(epoch_batches(shards, order, 0)), share.ranks)
+        self._handed_out: Batch = np.empty(0, np.int64)
+        self._planned: tuple[int, list[Planned]] | None = None
+        if not self._plan(0):
+            raise UserError(
+                f"All {shards.samples} samples of '{shards.folder}' are excluded or there are none: there is "
+                "nothing to train on. Look into the run's quarantine.json, or give other shards."
+            )
 
     def __len__(self) -> int:
         """Batches of a whole epoch, wherever in it we are: Lightning counts from the epoch's beginning."""
-        return self._length
+        return steps_in(len(self._plan(self._epoch)), self._share.ranks)
 
     def __iter__(self) -> Iterator[Any]:
         if not self._order.shuffle:
-            self._epoch = self._step = 0
-        epoch = self._epoch
-        mine = rank_batches(epoch_batches(self._shards, self._order, epoch), *self._share)
-        planned = list(itertools.islice(mine, self._step, None))
-        batches = self._source(planned, epoch if self._order.shuffle else None)
-        while True:
+            self._epoch = self._dealt = 0
+        epoch, left, ranks = self._epoch, self._left(), self._share.ranks
+        mine = list(rank_batches([planned.batch for planned in left], *self._share))
+        batches = self._source(mine, epoch if self._order.shuffle else None)
+        for step, numbers in enumerate(mine, start=1):
             began = time.perf_counter()
-            batch = next(batches, None)
+            batch = next(batches)
             self.waited += time.perf_counter() - began
-            if batch is None:
-                return
             if isinstance(batch, UserError):  # from a worker, where a raise would bury it in a traceback
                 raise batch
-            self._before_last = (self._epoch, self._step)
-            self._step += 1
-            if self._step == self._length:  # the caller may not come back for the end of the iteration
-                self._epoch, self._step = epoch + 1, 0
+            self._before_last = (self._epoch, self._dealt)
+            self._handed_out = numbers
+            self._dealt = left[min(step * ranks, len(left)) - 1].position + 1
+            if step == len(mine):  # the caller may not come back for the end of the iteration
+                self._epoch, self._dealt = epoch + 1, 0
             yield batch
+
+    @property
+    def position(self) -> int:
+        """Batches of this epoch behind this rank, or as many as there would be had it always been so many."""
+        return len(self) - steps_in(len(self._left()), self._share.ranks)
+
+    @property
+    def last(self) -> tuple[str, list[int]]:
+        """Fingerprint of the data and numbers of the samples in the batch handed out last."""
+        return self._shards.fingerprint, self._handed_out.tolist()
 
     def put_back(self) -> None:
         """The batch handed out last was not trained on: it comes again after a resume."""
-        self._epoch, self._step = self._before_last
+        self._epoch, self._dealt = self._before_last
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the next batch is, and what the numbers mean."""
+        """What was handed out so far, and what the numbers mean."""
         return {
             "epoch": self._epoch,
-            "step": self._step,
-            "ranks": self._share.ranks,
+            "dealt": self._dealt,
+            "position": self.position,
+            "length": len(self),
             "data": self._shards.fingerprint,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state of the same data on the same number of ranks."""
-        now = self.state_dict()
-        for key, name in (("data", "the data's fingerprint"), ("ranks", "the number of data ranks")):
-            if state[key] != now[key]:
-                raise UserError(
-                    f"This checkpoint counts in an epoch of other batches: {name} was {state[key]}, now "
-                    f"{now[key]}. Restore it, or begin anew (--restart true)."
-                )
-        self._epoch, self._step = state["epoch"], state["step"]
+        """Go on from a saved state of the same data, on any number of ranks."""
+        if state["data"] != self._shards.fingerprint:
+            raise UserError(
+                "This checkpoint counts in an epoch of other batches: the data's fingerprint was "
+                f"{state['data']}, now {self._shards.fingerprint}. Restore the data, or begin anew "
+                "(--restart true)."
+            )
+        self._epoch, self._dealt = state["epoch"], state["dealt"]
+        if self._dealt and not self._left():  # what was left of the epoch has been excluded since
+            self._epoch, self._dealt = self._epoch + 1, 0
+        self.shift = moved(state, self.position, len(self))
+
+    def _left(self) -> list[Planned]:
+        return [planned for planned in self._plan(self._epoch) if planned.position >= self._dealt]
+
+    def _plan(self, epoch: int) -> list[Planned]:
+        """The batches of an epoch that hold something, with their positions among all of it."""
+        if self._planned is None or self._planned[0] != epoch:
+            batches = epoch_batches(self._shards, self._order, epoch)
+            if self._excluded:
+                batches = [batch[~np.isin(batch, list(self._excluded))] for batch in batches]
+            planned = [Planned(i, batch) for i, batch in enumerate(batches) if len(batch)]
+            self._planned = (epoch, planned)
+        return self._planned[1]
+
+
+def moved(state: dict[str, Any], position: int, length: int) -> int:
+    """How many batches further within its epoch a rank is than the one that saved `state` was.
+
+    An epoch that had just ended is as far as its length.
+    """
+    return position - state["position"] if state["position"] else length - state["length"]
 
 
 class MemorySource:

@@ -10,6 +10,7 @@ from typing_extensions import override
 from console import track
 from datamodules.loader import BatchLoader, Format, MemorySource, Share, StreamConfig, StreamSource
 from datamodules.plan import Order
+from datamodules.quarantine import Quarantine
 from datamodules.shards import ShardSet, open_shards, read_samples
 from storage import fingerprint
 
@@ -75,7 +76,13 @@ class ShardData(LightningDataModule):
 
     def _loader(self, split: str, order: Order) -> BatchLoader:
         shards, source = self._sources[split]
-        return BatchLoader(shards, order, source, self._share())
+        return BatchLoader(shards, order, source, self._share(), self._excluded(split))
+
+    def _excluded(self, split: str) -> frozenset[int]:
+        """Samples that the run's training leaves out."""
+        if split != "train" or self.trainer is None:
+            return frozenset()
+        return Quarantine(self.trainer.default_root_dir).numbers(self._sources[split][0].fingerprint)
 
     def _source(self, shards: ShardSet, split: str) -> MemorySource | StreamSource:
         form = self.format(split)

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from lightning_modules.background import Background
 from lightning_modules.callbacks.non_finite import NonFiniteLossError
+from lightning_modules.position import follow_loader
 from lightning_modules.random_state import branch_off, random_state, set_random_state
 from lightning_modules.run_folder import RunFolder
 from lightning_modules.sealed import remove_checkpoint, write_checkpoint
@@ -101,6 +102,7 @@ class RunCheckpoint(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved_step = self._last_step = trainer.global_step
         self._between_steps = True
+        follow_loader(trainer)
         if self.best is not None:
             self._best_value = RunFolder(trainer.default_root_dir).best_value(self.best)
         if self._random is not None:  # last of all that starts a run, since set-up draws numbers too
