@@ -17,7 +17,8 @@ def flow_matching_loss(
     """`|| u(X_t, t) - V_t ||^2` of each sample, averaged over its elements so that no shape weighs more."""
     target = interpolate(data, noise, time)
     error = velocity(target.point, time) - target.velocity
-    return error.float().square().flatten(1).mean(dim=1)
+    precise = error.to(torch.promote_types(error.dtype, torch.float32))
+    return precise.square().flatten(1).mean(dim=1)
 
 
 def at_quantiles(count: int, device: torch.device | str = "cpu") -> Float[Tensor, " count"]:

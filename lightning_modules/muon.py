@@ -3,6 +3,9 @@
 Not in the paper, which trains with AdamW. `torch.optim.Muon` takes matrices alone and works in bfloat16, slow
 on processors without AMX. Here a convolution's kernel counts as a matrix of outputs x (inputs kh kw), and all
 else is moved by AdamW in the same optimizer, so that a checkpoint holds one state.
+
+A sharded matrix is brought together on every process, which all make it orthogonal and keep their shards:
+right on any mesh, and as much arithmetic on each process as on one.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,6 +14,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from typing_extensions import override
 
@@ -74,7 +78,12 @@ class Muon(Optimizer):
         momentum = state["momentum"].lerp_(gradient, 1 - group["momentum"])
         ahead = torch.lerp(gradient, momentum, group["momentum"]).flatten(1)
         rate = group["lr"] * MATCH_ADAMW * max(ahead.shape) ** 0.5
-        weight.add_(orthogonalise(ahead).view_as(weight), alpha=-rate)
+        if isinstance(ahead, DTensor):  # no part of a matrix can be made orthogonal alone
+            whole = orthogonalise(ahead.full_tensor()).contiguous()
+            step = distribute_tensor(whole, ahead.device_mesh, ahead.placements, src_data_rank=None)
+        else:
+            step = orthogonalise(ahead)
+        weight.add_(step.view_as(weight), alpha=-rate)
 
     def _adamw(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[weight]

@@ -6,6 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from torch.distributed.tensor import DTensor
 from typing_extensions import override
 
 from lightning_modules.run_folder import RunFolder
@@ -57,11 +59,21 @@ class ExportModel(Callback):
 
     @staticmethod
     def _export(trainer: Trainer, pl_module: LightningModule, target: Path) -> None:
-        if not trainer.is_global_zero or not isinstance(pl_module, Exportable):
+        if not isinstance(pl_module, Exportable):
             return
-        from inference.weights import save_model
+        from inference.weights import describe_model, save_tensors
 
-        save_model(target, pl_module.exported_model(), pl_module.facts())
+        model = pl_module.exported_model()
+        tensors = whole_state(model)  # every process gives its shards
+        if trainer.is_global_zero:
+            save_tensors(target, tensors, describe_model(model, pl_module.facts()))
+
+
+def whole_state(model: nn.Module) -> dict[str, Any]:
+    """The tensors of `model`; those of a sharded one are brought together on the first process alone."""
+    if not any(isinstance(weight, DTensor) for weight in model.parameters()):
+        return model.state_dict()
+    return get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
 
 
 def described(stage: LightningModule) -> dict[str, Any] | None:

@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 from typing_extensions import override
 
 from console import UserError
 from lightning_modules.run_folder import RunFolder
+from parallel.gradients import total_norm
 
 SHOWN = 8  # clips named in the message
 
@@ -47,7 +47,7 @@ class NonFinite(Callback):
 
     @override
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        loss, norm = torch.stack(self._losses).sum(), gradient_norm(pl_module)
+        loss, norm = torch.stack(self._losses).sum(), total_norm(pl_module.parameters())
         whole = bool(torch.isfinite(loss + norm))  # one wait for the device, not two
         if trainer.world_size > 1:  # all leave the step out, or none
             whole = trainer.strategy.reduce_boolean_decision(whole, all=True)
@@ -86,10 +86,3 @@ class NonFinite(Callback):
             f"Clips: {named}{more}. Lower the learning rate, set trainer.gradient_clip_val, or look at these "
             f"clips; {goes_on}."
         )
-
-
-def gradient_norm(module: torch.nn.Module) -> Tensor:
-    """The norm of all gradients of `module`, which is no number where one of them is none."""
-    gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm  # sharded weights have sharded norms

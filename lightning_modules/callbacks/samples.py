@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from einops import rearrange
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -91,9 +92,13 @@ class SampleVideos(Callback):
         if trainer.global_step == 0 or rehearsal or self.every == 0:
             return
         self._validations += 1
-        if self._validations % self.every == 0 and batch is not None and trainer.is_global_zero:
+        if self._validations % self.every == 0 and batch is not None:
+            if trainer.world_size > 1:  # all make the first one's clips, since a sharded model needs them all
+                batch = trainer.strategy.broadcast(move_data_to_device(batch, torch.device("cpu")))
+                batch = trainer.strategy.batch_to_device(batch)
             for name, video in self._videos(pl_module, batch):
-                self._write(trainer, pl_module, name, video)
+                if trainer.is_global_zero:
+                    self._write(trainer, pl_module, name, video)
 
     @override
     def state_dict(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
 from lightning_modules.average import averaged, follow
-from lightning_modules.callbacks.non_finite import NonFinite, NonFiniteLossError, gradient_norm
+from lightning_modules.callbacks.non_finite import NonFinite, NonFiniteLossError
 
 
 class Line(LightningModule):
@@ -122,16 +122,6 @@ def test_the_steps_in_a_row_are_counted_over_a_resume(tmp_path):
     resumed.load_state_dict(guard.state_dict())
     with pytest.raises(NonFiniteLossError):
         fit(Line(bad={0}), resumed, tmp_path)
-
-
-def test_the_norm_is_that_of_all_gradients():
-    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    for size, weight in enumerate(model.parameters()):
-        weight.grad = torch.full_like(weight, float(size))
-    expected = torch.cat([weight.grad.flatten() for weight in model.parameters()]).norm()
-    torch.testing.assert_close(gradient_norm(model), expected)
-    model[1].bias.grad[1] = math.nan
-    assert gradient_norm(model).isnan()
 
 
 def test_a_negative_limit_is_refused():

@@ -55,6 +55,7 @@ def trainer(tmp_path):
         sanity_checking=False,
         fast_dev_run=False,
         is_global_zero=True,
+        world_size=1,
         default_root_dir=str(tmp_path),
         loggers=[],
     )
