@@ -1,4 +1,4 @@
-"""`python -m inference.run t2v|t2i|encode|export ...`: the commands; each has its own file beside this."""
+"""`python -m inference.run t2v|encode|reconstruct ...`: the commands; each has its own file."""
 
 import argparse
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from console import UserError, command
 from inference.model_commands import add_model_commands
+from inference.stream_commands import VERBS, add_stream_commands
 
 EXAMPLES = {
     "t2v": """examples:
@@ -37,13 +38,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog="\n".join(EXAMPLES.values()).replace("\nexamples:", ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(required=True, metavar="t2v|t2i|encode|export|import|grow|stretch")
+    verbs = parser.add_subparsers(required=True, metavar=f"t2v|t2i|encode|export|import|grow|stretch|{VERBS}")
     _add_sampling(_verb(verbs, "t2v", "text to video: an mp4, a contact sheet and its facts", _run_t2v))
     _add_sampling(_verb(verbs, "t2i", "text to image: a PNG and its facts, from the same model", _run_t2i))
     _add_encode(
         _verb(verbs, "encode", "clips in shards to latents and text embeddings in shards", _run_encode)
     )
     add_model_commands(verbs)
+    add_stream_commands(verbs)
     return parser
 
 

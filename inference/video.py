@@ -1,12 +1,16 @@
 """Video files: frames in, an H.264 mp4 out, and back. Frames are uint8 "t h w 3" in RGB order."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.video.reformatter import Colorspace
+from av.video.stream import VideoStream
 
 from console import UserError
 from storage import atomic_path
@@ -30,11 +34,10 @@ def write_video(path: Path | str, frames: np.ndarray, fps: float, audio: Audio |
     _check(frames, fps)
     options = {"movflags": "+faststart"}  # the index comes first: players start before the end has loaded
     with atomic_path(path) as temporary, av.open(str(temporary), mode="w", options=options) as container:
-        video = _video_stream(container, frames.shape[2], frames.shape[1], fps)
+        video = video_stream(container, frames.shape[2], frames.shape[1], _rate(fps))
         sound = _audio_stream(container, audio) if audio is not None else None
         for index, pixels in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+            frame = paint(pixels, video.pix_fmt)
             frame.pts, frame.time_base = index, 1 / _rate(fps)
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
@@ -44,23 +47,30 @@ def write_video(path: Path | str, frames: np.ndarray, fps: float, audio: Audio |
 
 def read_video(path: Path | str | BinaryIO, max_frames: int | None = None) -> np.ndarray:
     """Decode uint8 "t h w 3" from the start, frame after frame, at most `max_frames` of them."""
-    name = f"'{path}'" if isinstance(path, (str, Path)) else "the video"
+    frames = []
+    with open_pictures(path) as (container, stream):
+        for frame in container.decode(stream):
+            frames.append(pixels_of(frame))
+            if len(frames) == max_frames:
+                break
+    if not frames:
+        raise UserError(f"{_named(path)} has a video stream without a single frame. Is the file whole?")
+    return np.stack(frames)
+
+
+@contextmanager
+def open_pictures(path: Path | str | BinaryIO) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """A file and its first video stream; what goes wrong in it, also while decoding, is a UserError."""
+    name = _named(path)
     try:
         with av.open(str(path) if isinstance(path, Path) else path, mode="r") as container:
             if not container.streams.video:
                 raise UserError(f"{name} has no video stream. Give a file with a picture track.")
-            frames = []
-            for frame in container.decode(video=0):
-                frames.append(_pixels(frame))
-                if len(frames) == max_frames:
-                    break
+            yield container, container.streams.video[0]
     except FileNotFoundError:
         raise UserError(f"There is no video {name}.") from None
     except av.FFmpegError as error:
         raise UserError(f"{name} cannot be decoded ({error.strerror}). Is the file whole?") from error
-    if not frames:
-        raise UserError(f"{name} has a video stream without a single frame. Is the file whole?")
-    return np.stack(frames)
 
 
 def read_fps(path: Path | str) -> float:
@@ -69,10 +79,20 @@ def read_fps(path: Path | str) -> float:
         return float(container.streams.video[0].average_rate or 0)
 
 
-def _pixels(frame: av.VideoFrame) -> np.ndarray:
+def pixels_of(frame: av.VideoFrame) -> np.ndarray:
     """RGB by the matrix that the file names; where it names none, by the converter's own rule, BT.601."""
     source = Colorspace.ITU709 if frame.colorspace == BT709 else None
     return frame.reformat(format="rgb24", src_colorspace=source).to_ndarray()
+
+
+def paint(pixels: np.ndarray, pixel_format: str) -> av.VideoFrame:
+    """Undo `pixels_of`: uint8 RGB "h w 3" to a frame in the colours of `video_stream`."""
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    return frame.reformat(format=pixel_format, dst_colorspace=Colorspace.ITU709)
+
+
+def _named(path: Path | str | BinaryIO) -> str:
+    return f"'{path}'" if isinstance(path, (str, Path)) else "the video"
 
 
 def _check(frames: np.ndarray, fps: float) -> None:
@@ -91,8 +111,9 @@ def _rate(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(1001)  # 30000/1001 and its kin stay exact
 
 
-def _video_stream(container: Any, width: int, height: int, fps: float) -> Any:
-    stream = container.add_stream("libx264", rate=_rate(fps), options={"crf": CRF, "preset": "medium"})
+def video_stream(container: Any, width: int, height: int, rate: Fraction) -> Any:
+    """Add an H.264 stream of BT.709 colours to an open file."""
+    stream = container.add_stream("libx264", rate=rate, options={"crf": CRF, "preset": "medium"})
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     context = stream.codec_context
     context.thread_count = 1  # more threads than macroblock rows change the bytes; clips are small

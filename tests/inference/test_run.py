@@ -125,7 +125,9 @@ def test_another_text_encoder_than_in_training_is_refused(t2v, model_folders):
         path.write_text(before)
 
 
-@pytest.mark.parametrize("arguments", [[], ["t2v"], ["t2i"], ["encode"]])
+@pytest.mark.parametrize(
+    "arguments", [[], *([verb] for verb in ("t2v", "t2i", "encode", "reconstruct", "encode-video", "decode"))]
+)
 def test_help_answers_at_once_with_an_example(arguments):
     command = [sys.executable, "-X", "importtime", "-m", "inference.run", *arguments, "--help"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
