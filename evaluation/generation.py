@@ -16,8 +16,9 @@ from inference.jobs import plan, run_jobs, unfinished
 from inference.outputs import output_paths, write_clip
 from inference.pipeline import Pipeline
 from inference.prompts import Request
+from inference.sampling import Sampling
 from inference.sheet import contact_sheet
-from inference.t2v import Sampling, generate
+from inference.t2v import generate
 from inference.video import read_video
 from storage import write_json
 
@@ -43,7 +44,10 @@ def evaluate_t2v(
     todo = unfinished(jobs)
     start = time.monotonic()
     made = run_jobs(
-        todo, batch, sampling.steps, lambda part, tick: generate(pipeline, part, sampling, None, tick)
+        todo,
+        batch,
+        sampling.progress,
+        lambda part, tick: generate(pipeline, [job.request for job in part], sampling, None, tick),
     )
     for job, clip in made:
         write_clip(job.path, clip, job.facts["fps"], job.facts)

@@ -162,7 +162,7 @@ def _comparison(options: argparse.Namespace) -> Any:
 def _run_t2v(options: argparse.Namespace) -> int:
     from evaluation.generation import evaluate_t2v
     from inference.pipeline import open_pipeline
-    from inference.t2v import sampling_for
+    from inference.sampling import sampling_for
 
     _positive("--prompts", options.prompts)
     pipeline = open_pipeline(options.model, options.tae, options.device)

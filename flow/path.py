@@ -27,6 +27,13 @@ def interpolate(
     )
 
 
+def data_at_end(
+    point: Float[Tensor, "b ..."], velocity: Float[Tensor, "b ..."], time: Float[Tensor, " b"]
+) -> Float[Tensor, "b ..."]:
+    """Where `velocity` leads in the time that is left: for the path's own, `X_1 + sigma_min X_0`."""
+    return point + (1 - time).reshape(-1, *[1] * (point.ndim - 1)) * velocity
+
+
 def draw_times(
     count: int, generator: torch.Generator | None = None, mean: float = 0.0
 ) -> Float[Tensor, " count"]:

@@ -1,8 +1,9 @@
 """From requests to files: which are still to make, in which batches, with the solver's steps as progress."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +13,10 @@ from console import UserError, track
 from inference.outputs import is_made
 from inference.pipeline import Pipeline, Shape
 from inference.prompts import Request
-from inference.t2v import Sampling
+from inference.sampling import Sampling
 
 OnStep = Callable[[int], Any]
-Make = Callable[[Sequence[Request], OnStep], np.ndarray]  # a batch of requests to as many results
+_FRAMES = "--frames must be at least 1; {} came."
 
 
 class Job(NamedTuple):
@@ -26,10 +27,18 @@ class Job(NamedTuple):
     facts: dict[str, Any]
 
 
+Make = Callable[[Sequence[Job], OnStep], np.ndarray]  # a batch of jobs to as many results
+
+
 def plan(
-    pipeline: Pipeline, asked: Sequence[Request], paths: Sequence[Path], sampling: Sampling, shape: Shape
+    pipeline: Pipeline,
+    asked: Sequence[Request],
+    paths: Sequence[Path],
+    sampling: Sampling,
+    shape: Shape,
+    notes: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[Job]:
-    """A job for each request."""
+    """A job for each request; `notes` are further facts of each."""
     shared = {
         **dataclasses.asdict(sampling),
         **dataclasses.asdict(shape),
@@ -39,8 +48,8 @@ def plan(
         "text": pipeline.text.fingerprint,
     }
     return [
-        Job(request, path, {**request._asdict(), **shared})
-        for request, path in zip(asked, paths, strict=True)
+        Job(request, path, {**request._asdict(), **shared, **note})
+        for request, path, note in zip(asked, paths, notes or [{}] * len(asked), strict=True)
     ]
 
 
@@ -49,8 +58,13 @@ def unfinished(jobs: Sequence[Job]) -> list[Job]:
     return [job for job in jobs if not is_made(job.path, job.facts)]
 
 
-def run_jobs(jobs: Sequence[Job], batch: int, steps: int, make: Make) -> Iterator[tuple[Job, np.ndarray]]:
-    """Make the jobs in batches of at most `batch`; each result comes as soon as its batch is done."""
+def run_jobs(
+    jobs: Sequence[Job], batch: int, steps: int | None, make: Make
+) -> Iterator[tuple[Job, np.ndarray]]:
+    """Make the jobs in batches of at most `batch`; each result comes as soon as its batch is done.
+
+    `steps` is how many a batch will report, None where nobody knows.
+    """
     if batch < 1:
         raise UserError(f"--batch must be at least 1; {batch} came.")
     for start in range(0, len(jobs), batch):
@@ -61,28 +75,29 @@ def run_jobs(jobs: Sequence[Job], batch: int, steps: int, make: Make) -> Iterato
             else f"'{part[0].request.prompt}'"
         )
         with ticking(f"Sampling {named}", steps) as on_step:
-            results = make([job.request for job in part], on_step)
+            results = make(part, on_step)
         yield from zip(part, results, strict=True)
 
 
-def parse_shape(text: str | None, trained: Shape, frames: int | None = None) -> Shape:
-    """`WxH` or `WxHxF`; what is not said is as the model was trained. `frames` overrules both."""
-    if text is None:
-        return dataclasses.replace(trained, frames=frames or trained.frames)
+def parse_shape(size: str | None, frames: int | None, trained: Shape) -> Shape:
+    """`WxH` or `WxHxF` and a number of frames; what is not said is as the model was trained."""
     try:
-        width, height, *rest = (int(part) for part in text.lower().split("x"))
-        (length,) = rest or [trained.frames]
+        sides = [] if size is None else [int(part) for part in size.lower().split("x")]
+        width, height, *rest = sides or [trained.width, trained.height]
+        (length,) = rest or [frames or trained.frames]
     except ValueError:
         raise UserError(
-            f"--size must be WIDTHxHEIGHT or WIDTHxHEIGHTxFRAMES, such as 64x64x16; '{text}' came."
+            f"--size must be WIDTHxHEIGHT or WIDTHxHEIGHTxFRAMES, such as 64x64x16; '{size}' came."
         ) from None
-    return Shape(frames=frames or length, height=height, width=width)
+    if frames is not None and (frames < 1 or (rest and length != frames)):
+        raise UserError(f"--frames {frames} contradicts --size {size}." if rest else _FRAMES.format(frames))
+    return Shape(frames=length, height=height, width=width)
 
 
 @contextmanager
-def ticking(description: str, steps: int) -> Iterator[OnStep]:
+def ticking(description: str, steps: int | None) -> Iterator[OnStep]:
     """A progress display for a loop that is not ours: give the loop the callback, once a step."""
-    ticks = track(range(steps), description, steps)
+    ticks = track(count() if steps is None else range(steps), description, steps)
     next(ticks, None)
     try:
         yield lambda _: next(ticks, None)

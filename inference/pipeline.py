@@ -62,12 +62,34 @@ class Pipeline:
 
     def checked(self, shape: Shape) -> Shape:
         """`shape` if the transformer was trained on it, or on clips whose single frames it is."""
-        whole = self.shape
-        trained = [str(whole), *self.facts.get("buckets", ())]
-        if str(shape) not in trained and shape != Shape(frames=1, height=whole.height, width=whole.width):
+        trained = list(dict.fromkeys([str(self.shape), *self.facts.get("buckets", ())]))
+        sizes = {bucket.rpartition("x")[0] for bucket in trained}
+        if str(shape) not in trained and not (shape.frames == 1 and f"{shape.width}x{shape.height}" in sizes):
             raise UserError(
                 f"The model has no bucket {shape} (width x height x frames). It was trained on: "
-                f"{', '.join(dict.fromkeys(trained))}. Ask for one of these, or train on clips of that size."
+                f"{', '.join(trained)}. Ask for one of these, add --off-bucket to try a size that it never "
+                "saw, or train on clips of that size."
+            )
+        return self.fitting(shape)
+
+    def fitting(self, shape: Shape) -> Shape:
+        """`shape` if the TAE and the transformer's position tables can hold it, trained on it or not."""
+        config = self.transformer.config
+        unit = self.tae.config.space_factor * config.patch
+        rows, columns = (size // unit for size in (shape.height, shape.width))
+        frames, _, _ = shape.latent(self.tae.config)
+        whole = shape.height % unit == 0 and shape.width % unit == 0
+        if not whole or min(shape.frames, rows, columns) < 1 or not (
+            frames <= config.grid[0] and rows <= config.grid[1] and columns <= config.grid[2]
+        ):  # fmt: skip
+            largest = Shape(
+                frames=config.grid[0] * self.tae.config.time_factor,
+                height=config.grid[1] * unit,
+                width=config.grid[2] * unit,
+            )
+            raise UserError(
+                f"The model cannot hold {shape} (width x height x frames): sides are multiples of {unit} "
+                f"and its position tables end at {largest}."
             )
         return shape
 

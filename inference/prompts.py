@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from console import UserError
 from models.text import TextEncoder
+from models.text.quotes import find_quotes
+
+STRANGER = "\U00010190"  # the Roman sextans: no text encoder was taught it
 
 
 class Request(NamedTuple):
@@ -45,20 +50,60 @@ def read_prompts(path: Path | str) -> list[str]:
     return prompts
 
 
-def warn_of_cuts(prompts: Sequence[str], text: TextEncoder) -> None:
-    """Say on stderr which prompts are longer than the encoder reads."""
+def warn_of(prompts: Sequence[str], text: TextEncoder) -> None:
+    """Say on stderr what of the prompts the text encoder will not read, or may read as it was not meant."""
     for prompt in dict.fromkeys(prompts):
-        tokens = text.count(prompt)
-        if tokens > text.max_tokens:
-            print(
-                f"warning: '{prompt[:40]}...' has {tokens:,} tokens; the text encoder reads the first "
-                f"{text.max_tokens} and the rest has no effect.",
-                file=sys.stderr,
-            )
+        for fault in filter(None, (_cut(prompt, text), _unread(prompt, text), _unbalanced(prompt))):
+            print(f"warning: '{_short(prompt)}' {fault}", file=sys.stderr)
+
+
+def _cut(prompt: str, text: TextEncoder) -> str | None:
+    tokens = text.count(prompt)
+    if tokens <= text.max_tokens:
+        return None
+    return (
+        f"has {tokens:,} tokens; the text encoder reads the first {text.max_tokens}, the rest has no effect."
+    )
+
+
+def _unread(prompt: str, text: TextEncoder) -> str | None:
+    """A sign is unknown to the encoder where it reads the same with a stranger in its place."""
+    signs = sorted({letter for letter in prompt if not letter.isascii() and letter != STRANGER})
+    unknown = [sign for sign in signs if _alike(text, prompt, prompt.replace(sign, STRANGER))]
+    if not unknown:
+        return None
+    return (
+        f"has {' '.join(unknown[:8])}{' ...' if len(unknown) > 8 else ''}, which the text encoder does not "
+        "know: a word with such a sign says nothing about the clip. Write it in the encoder's language."
+    )
+
+
+def _alike(text: TextEncoder, prompt: str, other: str) -> bool:
+    (known, strange), mask = text.encode([prompt, other])
+    return torch.equal(mask[0], mask[1]) and torch.allclose(known, strange, atol=1e-5)
+
+
+def _unbalanced(prompt: str) -> str | None:
+    if find_quotes(prompt).balanced:
+        return None
+    return (
+        "has a quotation mark without its partner: the mark is read as a letter, and what follows it is not "
+        "taken for text to show. Close the quotation, or leave the mark out."
+    )
+
+
+def _short(prompt: str) -> str:
+    return prompt if len(prompt) <= 60 else f"{prompt[:40]}..."
 
 
 def _checked(prompt: str) -> str:
     prompt = " ".join(prompt.split())
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:  # bytes of an argument that are no UTF-8
+        raise UserError(
+            f"The prompt {prompt[:60]!r} is not UTF-8 text. Is the terminal set to it?"
+        ) from error
     if not prompt:
         raise UserError('The prompt is empty. Say what to show, such as "a red ball moves left".')
     return prompt

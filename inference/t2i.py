@@ -7,8 +7,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from inference.pipeline import Pipeline, Shape
+from inference.preview import Preview
 from inference.prompts import Request
-from inference.t2v import Sampling, generate
+from inference.sampling import Sampling
+from inference.t2v import generate
 
 
 def generate_images(
@@ -17,7 +19,8 @@ def generate_images(
     sampling: Sampling,
     shape: Shape | None = None,
     on_step: Callable[[int], None] | None = None,
+    preview: Preview | None = None,
 ) -> UInt8[np.ndarray, "b h w 3"]:
     """One image for each request."""
     single = dataclasses.replace(shape or pipeline.shape, frames=1)
-    return generate(pipeline, asked, sampling, single, on_step)[:, 0]
+    return generate(pipeline, asked, sampling, single, on_step, preview)[:, 0]

@@ -1,8 +1,7 @@
 """Text to video: noise to latent by a guided solver, latent to pixels by the TAE (Sec. 3.4)."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import sys
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -10,74 +9,16 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from console import UserError
-from flow.adaptive import Tolerance, dopri5
 from flow.guidance import guide
-from flow.loss import Velocity
-from flow.schedule import SCHEDULES
-from flow.solvers import METHODS, OnStep, solve
+from flow.watch import Watched
+from inference.block_cache import cache_blocks
 from inference.pipeline import Pipeline, Shape
+from inference.preview import Preview
 from inference.prompts import Request
+from inference.sampling import Sampling
 from models.text import TextTokens
 
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How to go from noise to data; the defaults are the paper's (Sec. 3.4)."""
-
-    method: str = "euler"
-    """Name in flow.solvers.METHODS; or dopri5, which chooses its own steps."""
-    steps: int = 50
-    """Steps of all methods but dopri5."""
-    guidance: float = 7.5
-    """Scale of classifier-free guidance; 1 is the conditional model alone."""
-    guidance_from: float = 0.0
-    """Flow time from which guidance is on: 0 is noise, 1 is data."""
-    guidance_until: float = 1.0
-    """Flow time until which guidance is on."""
-    schedule: str = "linear-quadratic"
-    """Name in flow.schedule.SCHEDULES; dopri5 needs none."""
-    tolerance: float = 1e-3
-    """Error that dopri5 allows in a step, relative and absolute."""
-    negative: str = ""
-    """What to steer away from; empty is the null condition of training."""
-
-    def __post_init__(self) -> None:
-        for kind, name, known in (
-            ("schedule", self.schedule, SCHEDULES),
-            ("method", self.method, (*METHODS, "dopri5")),
-        ):
-            if name not in known:
-                raise UserError(f"There is no {kind} '{name}'. Take one of: {', '.join(known)}.")
-        if not 0 <= self.guidance_from <= self.guidance_until <= 1:
-            raise UserError(
-                f"Guidance from {self.guidance_from:g} until {self.guidance_until:g}: times must rise within "
-                "0 (noise) to 1 (data)."
-            )
-        try:
-            self.times()
-            self._tolerance()
-        except ValueError as error:
-            raise UserError(str(error)) from error
-
-    def times(self) -> Float[Tensor, " nodes"]:
-        """Nodes of the solver from 0 to 1."""
-        return SCHEDULES[self.schedule](self.steps)
-
-    def solve(self, velocity: Velocity, noise: Tensor, on_step: OnStep | None = None) -> Tensor:
-        """From noise to data along `velocity`, by the method of these settings."""
-        if self.method == "dopri5":
-            return dopri5(velocity, noise, self._tolerance(), on_step)
-        return solve(velocity, noise, self.times(), METHODS[self.method], on_step)
-
-    def _tolerance(self) -> Tolerance:
-        return Tolerance(relative=self.tolerance, absolute=self.tolerance)
-
-
-def sampling_for(facts: Mapping[str, Any], **asked: Any) -> Sampling:
-    """What was asked for; where that is None, what the model's facts recommend; else the paper's defaults."""
-    given = {name: value for name, value in asked.items() if value is not None}
-    return Sampling(**{**facts.get("sampling", {}), **given})
+OnEstimate = Callable[[int, Tensor], None]  # steps done, and the data as the model sees them by now
 
 
 def generate(
@@ -86,13 +27,24 @@ def generate(
     sampling: Sampling,
     shape: Shape | None = None,
     on_step: Callable[[int], None] | None = None,
+    preview: Preview | None = None,
 ) -> UInt8[np.ndarray, "b t h w 3"]:
-    """One clip for each request, in one batch; each depends on its own prompt and seed alone."""
-    shape = pipeline.checked(shape or pipeline.shape)
-    latent = sample_latent(pipeline, asked, sampling, shape, on_step)
-    with torch.no_grad():
-        video = pipeline.tae.decode(pipeline.denormalise(latent), frames=shape.frames)
-    return to_pixels(video)
+    """One clip for each request, in one batch; each depends on its own prompt and seed alone.
+
+    Any shape that the model's position tables hold is made; the caller asks whether it was trained so.
+    """
+    shape = pipeline.fitting(shape or pipeline.shape)
+
+    @torch.no_grad()
+    def decode(latent: Tensor) -> np.ndarray:
+        return to_pixels(pipeline.tae.decode(pipeline.denormalise(latent), frames=shape.frames))
+
+    def show(done: int, estimate: Tensor) -> None:
+        if preview is not None and done % preview.every == 0:
+            preview.show(done, decode(estimate))
+
+    watch = None if preview is None else show
+    return decode(sample_latent(pipeline, asked, sampling, shape, on_step, watch))
 
 
 @torch.no_grad()
@@ -102,23 +54,34 @@ def sample_latent(
     sampling: Sampling,
     shape: Shape,
     on_step: Callable[[int], None] | None = None,
+    on_estimate: OnEstimate | None = None,
 ) -> Float[Tensor, "b t c h w"]:
-    """The normalised latents of a batch of requests."""
+    """The normalised latents of a batch of requests; condition and null go through the model as one batch."""
     prompts = [request.prompt for request in asked]
     start = noise(pipeline, [request.seed for request in asked], shape)
     guided = sampling.guidance != 1  # at 1 the negative half would be computed and multiplied by zero
     text = pipeline.text.encode([*prompts, *[sampling.negative] * len(prompts)] if guided else prompts)
     text = text.to(pipeline.device)
 
+    cached = cache_blocks(pipeline.transformer, sampling.cache) if sampling.cache else None
+    transformer = pipeline.transformer if cached is None else cached.transformer
+
     def velocity(point: Tensor, time: Tensor) -> Tensor:
-        return pipeline.transformer(point, time, [TextTokens(*(part[: len(point)] for part in text))])
+        return transformer(point, time, [TextTokens(*(part[: len(point)] for part in text))])
 
     interval = (sampling.guidance_from, sampling.guidance_until)
-    return sampling.solve(
-        guide(velocity, float(sampling.guidance), interval) if guided else velocity,
-        start,
-        on_step=None if on_step is None else lambda done, _: on_step(done),
-    )
+    watched = Watched(guide(velocity, float(sampling.guidance), interval) if guided else velocity)
+
+    def report(done: int, _: Tensor) -> None:
+        if on_step is not None:
+            on_step(done)
+        if on_estimate is not None:
+            on_estimate(done, watched.data())
+
+    latent = sampling.solve(watched, start, report)
+    if cached is not None:
+        print(f"cache: skipped blocks in {cached.cache.share:.0%} of the evaluations", file=sys.stderr)
+    return latent
 
 
 def noise(pipeline: Pipeline, seeds: Sequence[int], shape: Shape) -> Float[Tensor, "b t c h w"]:

@@ -14,7 +14,8 @@ from flow.loss import at_quantiles, flow_matching_loss
 from flow.path import draw_times
 from inference.pipeline import Pipeline, open_text
 from inference.prompts import Request
-from inference.t2v import Sampling, generate, to_values
+from inference.sampling import Sampling
+from inference.t2v import generate, to_values
 from inference.weights import load_model
 from lightning_modules.average import averaged, follow
 from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedule

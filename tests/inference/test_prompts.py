@@ -1,9 +1,11 @@
 """Prompts are read, cleaned and counted before any model loads."""
 
 import pytest
+import torch
 
 from console import UserError
-from inference.prompts import Request, read_prompts, requests, warn_of_cuts
+from inference.prompts import Request, read_prompts, requests, warn_of
+from models.text import TextTokens, open_text_encoder
 
 
 def test_seeds_count_up_for_each_prompt():
@@ -62,10 +64,42 @@ class Words:
     def count(self, text: str) -> int:
         return len(text.split())
 
+    def encode(self, texts):
+        """Known are ASCII and e-acute; every other sign is one and the same."""
+        rows = [[ord(c) if c.isascii() or c == "\u00e9" else 999 for c in text] for text in texts]
+        return TextTokens.stack([torch.tensor(row, dtype=torch.float32)[:, None] for row in rows])
+
 
 def test_two_thousand_words_are_cut_with_a_warning(capsys):
-    warn_of_cuts(["ball " * 2000, "a red ball"], Words())
+    warn_of(["ball " * 2000, "a red ball"], Words())
     err = capsys.readouterr().err
     assert "2,000 tokens" in err
     assert "first 64" in err
     assert err.count("warning") == 1
+
+
+def test_signs_that_the_encoder_cannot_tell_apart_are_named(capsys):
+    warn_of(["a caf\u00e9", "a ball \U0001f388 and \u732b"], Words())
+    err = capsys.readouterr().err
+    assert "has \u732b \U0001f388, which the text encoder does not know" in err
+    assert err.count("warning") == 1
+
+
+def test_of_the_packaged_encoder_emoji_are_unknown_and_accents_are_not(capsys):
+    text = open_text_encoder("minilm")
+    warn_of(["a na\u00efve caf\u00e9", "\U0001f388", "a red ball"], text)
+    err = capsys.readouterr().err
+    assert err.count("warning") == 1
+    assert "\U0001f388" in err
+
+
+@pytest.mark.parametrize("prompt", ['a sign that says "stop', "a sign that says stop\u201d"])
+def test_an_unbalanced_quotation_is_named_and_a_balanced_one_is_not(prompt, capsys):
+    warn_of([prompt, 'a sign that says "stop"'], Words())
+    err = capsys.readouterr().err
+    assert err.count("without its partner") == 1
+
+
+def test_bytes_that_are_no_text_are_refused():
+    with pytest.raises(UserError, match=r"'a \\udcff ball' is not UTF-8"):
+        requests(["a \udcff ball"], seed=0, count=1)

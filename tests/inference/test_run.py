@@ -126,7 +126,8 @@ def test_another_text_encoder_than_in_training_is_refused(t2v, model_folders):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], *([verb] for verb in ("t2v", "t2i", "encode", "reconstruct", "encode-video", "decode"))]
+    "arguments",
+    [[], *([verb] for verb in ("t2v", "t2i", "encode", "average", "reconstruct", "encode-video", "decode"))],
 )
 def test_help_answers_at_once_with_an_example(arguments):
     command = [sys.executable, "-X", "importtime", "-m", "inference.run", *arguments, "--help"]
@@ -157,9 +158,9 @@ def test_a_missing_model_is_one_line_and_exit_code_two(tmp_path):
 
 
 def test_after_ctrl_c_the_same_command_makes_only_what_is_left(t2v, monkeypatch, tmp_path):
-    import inference.t2v
+    from inference import products
 
-    real, batches = inference.t2v.generate, []
+    real, batches = products.VIDEO.generate, []
 
     def interrupted_in_the_second_batch(pipeline, asked, *rest):
         batches.append([request.seed for request in asked])
@@ -167,7 +168,7 @@ def test_after_ctrl_c_the_same_command_makes_only_what_is_left(t2v, monkeypatch,
             raise KeyboardInterrupt
         return real(pipeline, asked, *rest)
 
-    monkeypatch.setattr("inference.t2v.generate", interrupted_in_the_second_batch)
+    monkeypatch.setattr(products, "VIDEO", products.VIDEO._replace(generate=interrupted_in_the_second_batch))
     command = ("t2v", "a red ball", "--count", "4", "--batch", "2")
     with pytest.raises(KeyboardInterrupt):
         t2v(*command)
