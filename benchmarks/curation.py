@@ -8,7 +8,10 @@ Ratios hold on a loaded machine, seconds do not. The exit code is 1 where a limi
 """
 
 import argparse
+import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,12 +19,17 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
+import pyarrow as pa
 from av.filter import Graph
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.curation_corpora import million_scores, settings, spoilt_world
 from console import UserError, command
+from curation import pipeline
+from curation.engine.serial import Serial
 from curation.footage import Observer, frames_of, watch
+from curation.rules import read_subset
 from curation.scores.borders import Borders
 from curation.scores.camera import CameraPath
 from curation.scores.change import Change
@@ -177,7 +185,46 @@ def packaged_video() -> Path:
     return found[0]
 
 
-PARTS = {"decode": decode, "vectors": vectors}
+def cascade(_: Path) -> Iterator[Line]:
+    """CPU-seconds per kept hour of a spoilt toy world, with and without a cascade."""
+    hours, kept = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        spoilt_world(Path(folder, "raw"), 40)
+        for name in ("without", "with"):
+            config = settings(Path(folder, "raw"), Path(folder, name), name == "with")
+            graph = pipeline.run_tables(config, None, Serial())
+            clips, verdicts = pipeline.judge(graph, read_subset(config.subset))
+            kept[name] = set(clips.filter(pa.array(verdicts.kept)).column("clip_id").to_pylist())
+            seconds = sum(clips.filter(pa.array(verdicts.kept)).column("seconds").to_pylist())
+            cost = sum(node.folder.statistics(unit.name).get("cpu_seconds", 0.0)
+                       for node in graph.nodes.values() for unit in graph.units)  # fmt: skip
+            hours[name] = cost / (seconds / 3600)
+            yield Line(f"CPU-seconds per kept hour, {name} cascade ({len(kept[name])} of {len(clips)} clips)",
+                       f"{hours[name]:.0f}")  # fmt: skip
+    yield at_least("without cascade / with cascade", hours["without"] / hours["with"], 1.0)
+    lost, won = kept["without"] - kept["with"], kept["with"] - kept["without"]
+    yield Line("clips that only one of them keeps (text on a keyframe that is not sampled)",
+               f"{len(lost)} + {len(won)}", "<= 1 + 0", len(lost) <= 1 and not won)  # fmt: skip
+
+
+def selection(_: Path) -> Iterator[Line]:
+    """`select` over a million rows, as a user types it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "scores.parquet")
+        million_scores(path, 1_000_000)
+        asked = [sys.executable, "-m", "curation.run", "select", "--subset", "768px", "--table", str(path)]
+        began = time.monotonic()
+        process = subprocess.Popen(asked, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - began
+    if status:
+        raise RuntimeError(f"{' '.join(asked)} ended with {status}")
+    yield at_most("select over 1,000,000 rows, CPU-seconds", usage.ru_utime + usage.ru_stime, 5.0)
+    yield Line("the same, seconds (of a machine that may be busy)", f"{wall:.2f}")
+    yield at_most("the same, GB", usage.ru_maxrss / 1e6, 2.0)
+
+
+PARTS = {"decode": decode, "vectors": vectors, "select": selection, "cascade": cascade}
 
 
 def main() -> int:

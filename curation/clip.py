@@ -33,7 +33,10 @@ COLUMNS: dict[str, Column] = {
     "width": Column(WHOLE, "columns of a frame as shown, in pixels"),
     "height": Column(WHOLE, "rows of a frame as shown, in pixels"),
     "rotation": Column(WHOLE, "clockwise turn in degrees that a player applies"),
-    "pixel_aspect": Column(REAL, "width of a pixel over its height"),
+    "pixel_aspect": Column(REAL, "width of a pixel as shown over its height"),
+    "short_side": Column(WHOLE, "smaller of width and height, in pixels"),
+    "aspect": Column(REAL, "width over height, as shown"),
+    "orientation": Column(TEXT, "landscape | portrait | square"),
     "file_fps": Column(REAL, "mean frames per second by presentation times"),
     "vfr": Column(FLAG, "the frames are not evenly spaced in time"),
     "file_frames": Column(WHOLE, "video packets in the file"),
@@ -58,9 +61,14 @@ COLUMNS: dict[str, Column] = {
     "frames": Column(WHOLE, "frames of the source in the span"),
     "fps": Column(REAL, "frames per second of the source in the span"),
     "usable": Column(FLAG, "long enough to be a clip; other spans are kept as rows but not measured"),
+    # keyframes
+    "key_frames": Column(WHOLE, "keyframes in the clip"),
+    "key_text": Column(REAL, "text_score of the keyframes that were read: the clip's is as large"),
+    "key_border": Column(REAL, "border as the keyframes show it, where there are two or more"),
+    "packet_bits": Column(
+        REAL, "bits per pixel of the median packet that is no keyframe: near 0 where nothing moves"
+    ),
     # visual
-    "short_side": Column(WHOLE, "smaller of width and height, in pixels"),
-    "aspect": Column(REAL, "width over height"),
     "border": Column(REAL, "largest part of the frame that bars at one pair of sides cover, 0 to 1"),
     "text_score": Column(REAL, "word detection x word recognition score, largest over the sampled frames"),
     "text_area": Column(REAL, "part of the frame inside text boxes, largest over the sampled frames"),
@@ -109,15 +117,33 @@ COLUMNS: dict[str, Column] = {
     "caption_source": Column(TEXT, "sidecar | measured: who wrote it"),
 }
 
+# Columns that rules of the project's subsets ask for and no stage writes yet: `select` says so.
+PLANNED: dict[str, Column] = {
+    "aesthetics": Column(REAL, "LAION's aesthetic predictor on the middle frame, about 1 to 10"),
+    "single_face": Column(REAL, "part of the frames sampled each second with exactly one face"),
+    "face_similarity": Column(REAL, "least cosine of the faces of neighbouring sampled frames"),
+    "human": Column(FLAG, "near a human verb or expression of the taxonomy"),
+    "audio_class": Column(TEXT, "sound, voice and music, those that are heard, joined by +"),
+    "silence": Column(REAL, "part of the clip that is silent"),
+    "diegetic": Column(REAL, "cosine of audio and video features"),
+}
+COLUMNS |= PLANNED
+
 
 def error_column(stage: str) -> str:
     """Name of the column that says why a stage has no result for a row."""
     return f"{stage}_error"
 
 
+def skipped_column(stage: str) -> str:
+    """Name of the column that says why the cascade spared a stage the work on a row."""
+    return f"{stage}_skipped"
+
+
 def schema(names: tuple[str, ...], stage: str) -> pa.Schema:
     """Arrow schema of the table that `stage` writes."""
-    return pa.schema([(name, COLUMNS[name].type) for name in names] + [(error_column(stage), TEXT)])
+    notes = [(error_column(stage), TEXT), (skipped_column(stage), TEXT)]
+    return pa.schema([(name, COLUMNS[name].type) for name in names] + notes)
 
 
 @dataclass(frozen=True, kw_only=True)

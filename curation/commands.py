@@ -4,19 +4,24 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
 from console import UserError
-from curation import pipeline
-from curation.clip import COLUMNS
+from curation import pipeline, planning, table
 from curation.config import TABLE_STAGES, Config, check_stage, load
-from curation.graph import Graph
+from curation.funnel import print_clip, print_funnel
 from curation.lock import locked
-from curation.rules import read_subset
-from curation.select import Verdicts
+from curation.rules import SKIPPED, read_subset
+from curation.select import columns_of
+from curation.select import select as judge
 from curation.shardset import sets_in
 from curation.shardset import verify as verify_set
+
+NAMES = ["clip_id", "source", SKIPPED]  # what a funnel needs beside the columns of its rules
 
 
 def settings(options: Namespace) -> Config:
@@ -51,13 +56,20 @@ def run(options: Namespace) -> int:
 
 
 def plan(options: Namespace) -> int:
-    """Say what would run, why, and what it cost before."""
+    """Say what would run, why, and what it will cost by what was done before."""
     config = settings(options)
-    graph = pipeline.survey(config)
-    shown = Table("stage", "units to do", "why", "CPU-seconds (estimate)")
-    for name, node in graph.nodes.items():
-        missing, total = len(node.missing), len(graph.units)
-        shown.add_row(name, f"{missing}/{total}", _why(config, graph, name), _estimate(config, graph, name))
+    shown = Table("stage", "units to do", "why", "CPU-seconds", "GB")
+    lines = planning.plan(pipeline.survey(config), config.work)
+    for line in lines:
+        costs = ["unknown" if cost is None else f"{cost:.3g}" for cost in (line.cpu_seconds, line.gigabytes)]
+        shown.add_row(line.stage, f"{line.missing}/{line.total}", line.why, *costs)
+    known = [line for line in lines if line.cpu_seconds is not None]
+    shown.add_section()
+    shown.add_row(
+        "all" if len(known) == len(lines) else "all that is known", "", "",
+        f"{sum(line.cpu_seconds or 0.0 for line in known):.3g}",
+        f"{sum(line.gigabytes or 0.0 for line in known):.3g}",
+    )  # fmt: skip
     Console().print(shown)
     return 0
 
@@ -65,32 +77,27 @@ def plan(options: Namespace) -> int:
 def select(options: Namespace) -> int:
     """The funnel of a subset over the stored scores."""
     config = settings(options)
-    clips, verdicts = pipeline.judge(_measured(config), read_subset(config.subset))
-    print_funnel(verdicts, len(clips))
+    subset = read_subset(config.subset)
+    clips = _scores(config, options.table, [*columns_of(subset.rules), *NAMES])
+    print_funnel(judge(clips, subset), len(clips))
     return 0
 
 
 def explain(options: Namespace) -> int:
     """Every score of a clip, and what each rule says of it."""
     config = settings(options)
-    clips, verdicts = pipeline.judge(_measured(config), read_subset(config.subset))
-    ids = clips.column("clip_id").to_pylist()
-    rows = [k for k, name in enumerate(ids) if name and name.startswith(options.clip_id)]
-    if not rows:
-        raise UserError(f"There is no clip {options.clip_id!r} among the {len(ids)} of {config.work}.")
-    for k in rows:
-        row = clips.slice(k, 1).to_pylist()[0]
-        shown = Table("column", "value", "meaning", title=f"{row['clip_id']} ({row['source']})")
-        for name, value in row.items():
-            if value is not None:
-                meaning = COLUMNS[name].meaning if name in COLUMNS else "why the stage has no result"
-                shown.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value), meaning)
-        Console().print(shown)
-        rules = Table("rule", "verdict", "says", title=f"subset {verdicts.subset.name}")
-        for rule, failing in zip(verdicts.subset.rules, verdicts.fails[:, k], strict=True):
-            rules.add_row(rule.name, "rejects" if failing else "passes", rule.says())
-        Console().print(rules)
-        print("kept" if verdicts.kept[k] else f"rejected: {', '.join(verdicts.reasons(k))}")
+    subset = read_subset(config.subset)
+    clips = _scores(config, options.table, None)
+    found = pc.call_function(
+        "starts_with", [clips.column("clip_id")], pc.MatchSubstringOptions(options.clip_id)
+    )
+    found = found.fill_null(False).to_numpy()
+    if not found.any():
+        where = options.table or config.work
+        raise UserError(f"There is no clip {options.clip_id!r} among the {len(clips)} of {where}.")
+    verdicts = judge(clips, subset)
+    for row in np.flatnonzero(found):
+        print_clip(clips, verdicts, int(row))
     return 0
 
 
@@ -106,57 +113,16 @@ def verify(options: Namespace) -> int:
     return 1 if bad else 0
 
 
-def print_funnel(verdicts: Verdicts, total: int) -> None:
-    """What each rule left, in order, and what it costs alone."""
-    shown = Table(
-        "rule", "says", "left", "% left", "rejects", "only it rejects", title=f"subset {verdicts.subset.name}"
-    )
-    shown.add_row("all spans", "", str(total), "100.0", "", "")
-    for step in verdicts.funnel:
-        share = f"{100 * step.left / max(total, 1):.1f}"
-        shown.add_row(step.rule, step.says, str(step.left), share, str(step.rejected), str(step.alone))
-    Console().print(shown)
-
-
-def _measured(config: Config) -> Graph:
+def _scores(config: Config, path: Path | None, columns: list[str] | None) -> pa.Table:
+    """The score table of a file, or of the run in `config.out`; all columns for None."""
+    if path is not None:
+        return table.read(path, columns)
     graph = pipeline.survey(config)
     if graph.nodes["split"].missing:
         raise UserError(
             f"There are no scores in {config.work} for these settings. Run first: python -m curation.run"
         )
-    for name, node in graph.nodes.items():
-        if node.missing:
+    for name in graph.whole():
+        if graph.nodes[name].missing:
             print(f"warning: {name} is not complete; its scores are empty here", file=sys.stderr)
-    return graph
-
-
-def _why(config: Config, graph: Graph, name: str) -> str:
-    node = graph.nodes[name]
-    if not node.missing:
-        return "up to date"
-    if stale := [parent for parent in node.columns if graph.nodes[parent].missing]:
-        return f"stands on {', '.join(stale)}"
-    others = [path for path in config.work.glob(f"{name}-*") if path != node.folder.path and path.is_dir()]
-    if len(node.missing) < len(graph.units):
-        return "some units are missing: new or changed files, or a run that was stopped"
-    return "results are there for other settings, models, code or parents" if others else "never ran"
-
-
-def _estimate(config: Config, graph: Graph, name: str) -> str:
-    """From the cost per row of any result of this stage that is there."""
-    import json
-
-    rows = cost = 0.0
-    for path in config.work.glob(f"{name}-*/part-*.json"):
-        try:
-            note = json.loads(path.read_text())
-        except ValueError:
-            continue
-        rows, cost = rows + note.get("rows", 0), cost + note.get("cpu_seconds", 0.0)
-    if not graph.nodes[name].missing:
-        return "0"
-    if not rows:
-        return "unknown"
-    due = set(graph.nodes[name].missing)
-    files = sum(len(unit.files) for unit in graph.units if unit.name in due)
-    return f"{cost / rows * files:.0f}"
+    return table.stored(graph, Path(config.out), columns)

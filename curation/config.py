@@ -8,18 +8,21 @@ from typing import Any
 import yaml
 
 from console import UserError
+from curation.cascade import guarded
+from curation.rules import Threshold
 from curation.settings import build, suggest
 from curation.stage import Stage
 from curation.stages.caption import Caption
 from curation.stages.content import Content
 from curation.stages.embed import Embed
 from curation.stages.ingest import Ingest
+from curation.stages.keyframes import Keyframes
 from curation.stages.motion import Motion
 from curation.stages.shards import Shards
 from curation.stages.split import Split
 from curation.stages.visual import Visual
 
-TABLE_STAGES = ("ingest", "split", "visual", "motion", "embed", "content", "caption")
+TABLE_STAGES = ("ingest", "split", "keyframes", "visual", "motion", "embed", "content", "caption")
 STAGES = (*TABLE_STAGES, "shards")
 
 
@@ -33,6 +36,9 @@ class Config:
     "Folder for the shards, the report and the work of the stages"
     subset: str = "720px"
     "Rules that decide which clips become shards: a name in configs/curation/subsets, or a path"
+    cascade: tuple[Threshold, ...] = ()
+    """Rules on columns of ingest, split and keyframes; what fails one is not decoded any further and has no
+    more scores. Empty: everything is measured"""
     workers: int = 0
     "Processes; 0 for one per core"
     unit: int = 64
@@ -47,6 +53,7 @@ class Config:
     "Clips of each kind that the report shows"
     ingest: Ingest = field(default_factory=Ingest)
     split: Split = field(default_factory=Split)
+    keyframes: Keyframes = field(default_factory=Keyframes)
     visual: Visual = field(default_factory=Visual)
     motion: Motion = field(default_factory=Motion)
     embed: Embed = field(default_factory=Embed)
@@ -60,7 +67,7 @@ class Config:
 
     def stages(self) -> dict[str, Stage]:
         """The table stages, in order."""
-        return {name: getattr(self, name) for name in TABLE_STAGES}
+        return guarded({name: getattr(self, name) for name in TABLE_STAGES}, self.cascade)
 
     @property
     def work(self) -> Path:

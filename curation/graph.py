@@ -8,6 +8,7 @@ settings stay beside them.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from curation.clip import error_column
 from curation.engine.job import Job
@@ -15,7 +16,7 @@ from curation.listing import Unit
 from curation.manifest import Folder
 from curation.stage import BarrierStage, FanOutStage, FootageStage, Stage
 from curation.units import FOOTAGE_READS, BarrierJob, Inputs, RowsJob
-from storage import fingerprint
+from storage import fingerprint, plain
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Node:
 
     stage: Stage
     fingerprint: str
+    identity: Mapping[str, Any]
+    "What the fingerprint was made from, as JSON"
     folder: Folder
     columns: Mapping[str, tuple[str, ...]]
     "What it reads, by the stage that adds it"
@@ -51,6 +54,14 @@ class Graph:
                 wanted.update(node.columns)
         return [known for known in self.nodes if known in wanted]
 
+    def whole(self) -> list[str]:
+        """The stages of a whole run: all but those that nobody asked for."""
+        return [
+            name
+            for name, node in self.nodes.items()
+            if not node.stage.on_demand or any(name in other.columns for other in self.nodes.values())
+        ]
+
     def parts(self, unit: str, stages: Iterable[str]) -> dict[str, Path]:
         """Where the results of one unit lie."""
         return {name: self.nodes[name].folder.part(unit) for name in stages}
@@ -73,15 +84,17 @@ def build(root: Path, work: Path, units: list[Unit], stages: Mapping[str, Stage]
         parents = {parent: nodes[parent].fingerprint for parent in columns}
         if isinstance(stage, BarrierStage):  # its result depends on which units there are
             parents["units"] = fingerprint([unit.name for unit in units])
-        mark = stage.fingerprint(parents)
+        identity = plain(stage.identity(parents))
+        mark = fingerprint(identity)
         folder = Folder.of(work, name, mark)
-        nodes[name] = Node(stage, mark, folder, columns, tuple(folder.missing(unit.name for unit in units)))
+        missing = tuple(folder.missing(unit.name for unit in units))
+        nodes[name] = Node(stage, mark, identity, folder, columns, missing)
     return Graph(root, tuple(units), nodes)
 
 
 def _columns(stage: Stage, adders: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
-    reads = (*stage.reads, *FOOTAGE_READS) if isinstance(stage, FootageStage) else stage.reads
+    reads = (*stage.needs(), *FOOTAGE_READS) if isinstance(stage, FootageStage) else stage.needs()
     for column in dict.fromkeys(reads):
         found.setdefault(adders[column], []).append(column)
     if isinstance(stage, FanOutStage):

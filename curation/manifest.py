@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 
 from storage import atomic_path, write_json
 
+IDENTITY = "stage.json"  # beside the parts: what the fingerprint of a folder was made from
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -39,11 +41,17 @@ class Folder:
         except (FileNotFoundError, ValueError):
             return {}
 
+    def describe(self, identity: Mapping[str, Any]) -> None:
+        """Note what the results here were made from, so that a plan can say what changed since."""
+        if not (self.path / IDENTITY).exists():
+            write_json(self.path / IDENTITY, dict(identity))
+
     def write(self, unit: str, table: pa.Table, statistics: Mapping[str, Any]) -> None:
         """Store the costs, then the table: the table's appearance is what makes the unit done."""
-        write_json(self._beside(unit), dict(statistics))
         with atomic_path(self.part(unit)) as temporary:
             pq.write_table(table, temporary, compression="zstd", store_schema=False)
+            size = {"rows_out": len(table), "bytes": temporary.stat().st_size}
+            write_json(self._beside(unit), {**statistics, **size})
 
     def missing(self, units: Iterable[str]) -> list[str]:
         """Units without a result, in the order given."""

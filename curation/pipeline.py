@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from console import UserError, track
 from curation import table
+from curation.clip import PLANNED
 from curation.config import Config
 from curation.engine.job import Done, Engine, Job
 from curation.engine.pool import Limits, Pool
@@ -49,7 +50,7 @@ def run_tables(config: Config, upto: str | None, engine: Engine) -> Graph:
     for None."""
     sweep(config.work)
     graph = survey(config)
-    names = graph.needed(upto) if upto else list(graph.nodes)
+    names = graph.needed(upto) if upto else graph.whole()
     print(f"{sum(len(unit.files) for unit in graph.units)} files in {config.input}", file=sys.stderr)
     behind = [name for name in names if graph.nodes[name].missing and name != upto]
     if upto and behind:
@@ -67,6 +68,9 @@ def _run_group(config: Config, graph: Graph, group: list[str], engine: Engine) -
     due = jobs(graph, group)
     if not due:
         return graph
+    for name in group:
+        if graph.nodes[name].missing:
+            graph.nodes[name].folder.describe(graph.nodes[name].identity)
     for done in track(engine.run(due), "+".join(group), total=len(due)):
         _warn(done)
     return survey_again(config, graph)
@@ -81,6 +85,7 @@ def run_all(config: Config, engine: Engine) -> Outcome:
     """All table stages, the verdicts and the shards."""
     subset = read_subset(config.subset)
     graph = run_tables(config, None, engine)
+    table.store(graph, Path(config.out))
     clips, verdicts = judge(graph, subset)
     tars, notes = run_shards(config, graph, clips, verdicts, engine)
     errors = {clip: error for note in notes.values() for clip, error in note["errors"].items()}
@@ -89,7 +94,7 @@ def run_all(config: Config, engine: Engine) -> Outcome:
 
 def judge(graph: Graph, subset: Subset) -> tuple[pa.Table, Verdicts]:
     """The score table and what `subset` says of it."""
-    clips = table.load(graph, table.score_columns(graph))
+    clips = table.load(graph, [*table.score_columns(graph), *PLANNED])
     return clips, select(clips, subset)
 
 

@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 from jaxtyping import Bool, Float
 
@@ -17,13 +18,25 @@ from console import UserError
 from curation.clip import COLUMNS, error_column
 from curation.settings import build, suggest
 
-Judged = tuple[Bool[np.ndarray, " n"], Float[np.ndarray, " n"] | float]
+SKIPPED = "skipped"  # column of the score table: why the cascade measured no more of a row
+
+
+class Judged(NamedTuple):
+    """What one rule says of every row."""
+
+    failing: Bool[np.ndarray, " n"]
+    unknown: Bool[np.ndarray, " n"]
+    "Rows whose score was not measured because the cascade skipped them: neither pass nor fail"
+    chance: Float[np.ndarray, " n"] | float = 1.0
+    "With which resampling kept the others"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule(ABC):
     """Rejects some rows; `name` is the reason that they carry."""
 
+    in_order: ClassVar[bool] = False
+    "Whether what it says of a row depends on which rows the rules before it left"
     name: str
 
     @abstractmethod
@@ -32,7 +45,7 @@ class Rule(ABC):
 
     @abstractmethod
     def judge(self, table: pa.Table, alive: Bool[np.ndarray, " n"]) -> Judged:
-        """Rows that fail, and the chance that the others had. `alive`: rows that the rules before it left."""
+        """The verdict of the rule alone. `alive`: rows that the rules before it left."""
 
     @abstractmethod
     def says(self) -> str:
@@ -50,9 +63,8 @@ class Measured(Rule):
         return [error_column(stage) for stage in self.measured]
 
     def judge(self, table: pa.Table, alive: Bool[np.ndarray, " n"]) -> Judged:
-        return np.logical_or.reduce(
-            [table.column(name).is_valid().to_numpy() for name in self.columns()]
-        ), 1.0
+        broken = [table.column(name).is_valid().to_numpy() for name in self.columns()]
+        return Judged(np.logical_or.reduce(broken), nothing(table))
 
     def says(self) -> str:
         return f"no error in {', '.join(self.measured)}"
@@ -70,6 +82,9 @@ class Threshold(Rule):
     below: float | None = None
     equals: str | bool | float | None = None
     missing: str = "reject"
+    when: str | None = None
+    "A column: the rule concerns only rows where it holds one of `among`"
+    among: tuple[str, ...] = ()
 
     SIGNS: ClassVar[dict[str, tuple[str, Callable]]] = {
         "min": (">=", operator.ge),
@@ -85,6 +100,8 @@ class Threshold(Rule):
             )
         if not self.bounds() and self.equals is None:
             raise UserError(f"Rule {self.name!r} has no bound. Give min, max, above, below or equals.")
+        if (self.when is None) == bool(self.among) or self.when not in (None, *COLUMNS):
+            raise UserError(f"Rule {self.name!r}: `when` names a column and `among` its values; give both.")
         if self.missing not in ("reject", "keep"):
             raise UserError(f"Rule {self.name!r}: missing is {self.missing!r}; it must be reject or keep.")
 
@@ -93,23 +110,40 @@ class Threshold(Rule):
         return {key: getattr(self, key) for key in self.SIGNS if getattr(self, key) is not None}
 
     def columns(self) -> list[str]:
-        return [self.score]
+        return [self.score] if self.when is None else [self.score, self.when]
+
+    def passes(self, value: Any) -> bool:
+        """The verdict on one score that is there."""
+        inside = all(self.SIGNS[key][1](value, bound) for key, bound in self.bounds().items())
+        return inside and (self.equals is None or value == self.equals)
 
     def judge(self, table: pa.Table, alive: Bool[np.ndarray, " n"]) -> Judged:
         column = table.column(self.score)
-        there = column.is_valid().to_numpy()
+        there, skipped = column.is_valid().to_numpy(), skipped_rows(table)
         passing = np.ones(len(table), bool)
         if self.bounds():
             values = column.cast(pa.float64()).to_numpy()
             for key, bound in self.bounds().items():
                 passing &= self.SIGNS[key][1](values, bound)
         if self.equals is not None:
-            passing &= np.array([value == self.equals for value in column.to_pylist()], bool)
-        return ~np.where(there, passing, self.missing == "keep"), 1.0
+            passing &= self._equal(column)
+        concerned = _all(table) if self.when is None else _among(table.column(self.when), self.among)
+        failing = ~np.where(there, passing, self.missing == "keep") & (there | ~skipped) & concerned
+        return Judged(failing, ~there & skipped & concerned)
+
+    def _equal(self, column: pa.ChunkedArray) -> Bool[np.ndarray, " n"]:
+        try:
+            wanted = pa.scalar(self.equals, column.type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise UserError(
+                f"Rule {self.name!r}: {self.score} is never {self.equals!r}; it holds {column.type}."
+            ) from error
+        return pc.call_function("equal", [column, wanted]).fill_null(False).to_numpy()
 
     def says(self) -> str:
         parts = [f"{self.score} {self.SIGNS[key][0]} {bound:g}" for key, bound in self.bounds().items()]
-        return ", ".join(parts + ([f"{self.score} is {self.equals}"] if self.equals is not None else []))
+        parts += [f"{self.score} is {self.equals}"] if self.equals is not None else []
+        return ", ".join(parts) + (f" where {self.when} is {' or '.join(self.among)}" if self.when else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +151,7 @@ class Unique(Rule):
     """Of the rows left that share a value, only the best stays. Rows without the value are lone."""
 
     kind: ClassVar[str] = "unique"
+    in_order: ClassVar[bool] = True
     unique: str
     best: str = "quality"
 
@@ -130,6 +165,9 @@ class Unique(Rule):
 
     def judge(self, table: pa.Table, alive: Bool[np.ndarray, " n"]) -> Judged:
         rows = np.flatnonzero(alive & table.column(self.unique).is_valid().to_numpy())
+        groups = table.column(self.unique).take(pa.array(rows)).combine_chunks().dictionary_encode()
+        group = groups.indices.to_numpy(zero_copy_only=False)
+        rows = rows[np.bincount(group, minlength=1)[group] > 1] if len(rows) else rows  # the others are lone
         keys, best, ids, sources = (
             table.column(name).take(pa.array(rows)).to_pylist() for name in self.columns()
         )
@@ -140,7 +178,7 @@ class Unique(Rule):
         failing = np.zeros(len(table), bool)
         failing[rows] = True
         failing[[rank[-1] for rank in champion.values()]] = False
-        return failing, 1.0
+        return Judged(failing, nothing(table))
 
     def says(self) -> str:
         return f"best {self.best} of each {self.unique}"
@@ -152,6 +190,7 @@ class Resample(Rule):
     whole."""
 
     kind: ClassVar[str] = "resample"
+    in_order: ClassVar[bool] = True
     resample: str
     seed: int = 0
 
@@ -173,7 +212,7 @@ class Resample(Rule):
             chance[rows] = np.sqrt(sizes.min() / sizes[group])
             clips = table.column("clip_id").take(pa.array(rows)).to_pylist()
             failing[rows] = np.array([_dice(self.seed, clip) for clip in clips]) >= chance[rows]
-        return failing, chance
+        return Judged(failing, nothing(table), chance)
 
     def says(self) -> str:
         return f"chance 1/sqrt(size of {self.resample})"
@@ -224,6 +263,24 @@ def _rule(item: Any, path: Path) -> Rule:
     if len(kinds) != 1:
         raise UserError(f"{where}: needs exactly one of the keys {', '.join(kind.kind for kind in KINDS)}.")
     return build(kinds[0], item, where)
+
+
+def _among(column: pa.ChunkedArray, values: tuple[str, ...]) -> Bool[np.ndarray, " n"]:
+    return pc.call_function("is_in", [column], pc.SetLookupOptions(pa.array(values, column.type))).to_numpy()
+
+
+def _all(table: pa.Table) -> Bool[np.ndarray, " n"]:
+    return np.ones(len(table), bool)
+
+
+def nothing(table: pa.Table) -> Bool[np.ndarray, " n"]:
+    """No row."""
+    return np.zeros(len(table), bool)
+
+
+def skipped_rows(table: pa.Table) -> Bool[np.ndarray, " n"]:
+    """Rows that the cascade measured only in part."""
+    return table.column(SKIPPED).is_valid().to_numpy() if SKIPPED in table.column_names else nothing(table)
 
 
 def _dice(seed: int, clip: str) -> float:

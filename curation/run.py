@@ -14,7 +14,7 @@ from pathlib import Path
 
 from console import command
 
-STAGES = ("ingest", "split", "visual", "motion", "embed", "content", "caption", "shards")
+STAGES = ("ingest", "split", "keyframes", "visual", "motion", "embed", "content", "caption", "shards")
 VERBS = ("run", "plan", "select", "explain", "verify")
 
 
@@ -48,8 +48,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=int, metavar="N", help="processes; 0 for one per core")
     run.add_argument("--no-mlflow", action="store_true", help="do not log the run")
     verbs.add_parser("plan", parents=[shared], help="what would run, and why")
-    verbs.add_parser("select", parents=[shared], help="the funnel of a subset, from stored scores")
-    explain = verbs.add_parser("explain", parents=[shared], help="every score and verdict of a clip")
+    scores = argparse.ArgumentParser(add_help=False)
+    scores.add_argument(
+        "--table", type=Path, metavar="FILE", help="scores.parquet of any run, in place of this run's tables"
+    )
+    verbs.add_parser("select", parents=[shared, scores], help="the funnel of a subset, from stored scores")
+    explain = verbs.add_parser("explain", parents=[shared, scores], help="every score and verdict of a clip")
     explain.add_argument("clip_id")
     verify = verbs.add_parser("verify", help="check shards against their index")
     verify.add_argument("folder", type=Path)

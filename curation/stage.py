@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol
 import pyarrow as pa
 
 from curation.clip import SCHEMA_VERSION
-from storage import fingerprint
+from curation.rules import Threshold
 
 Row = dict[str, Any]
 
@@ -42,6 +42,12 @@ class Stage(ABC):
     "Columns it needs; the stages that add them are its parents"
     adds: ClassVar[tuple[str, ...]]
     "Columns it adds, all described in curation.clip"
+    on_demand: ClassVar[bool] = False
+    "Runs only when it is named or another stage reads its columns"
+
+    def needs(self) -> tuple[str, ...]:
+        """Columns that it reads, and those that its gates look at."""
+        return tuple(dict.fromkeys((*self.reads, *(rule.score for rule in gates_of(self)))))
 
     def weights(self) -> dict[str, str]:
         """Hashes of the model files that it runs, by name."""
@@ -51,19 +57,30 @@ class Stage(ABC):
         """The settings that can change a result."""
         return {f.name: getattr(self, f.name) for f in fields(self) if not f.metadata.get("resource")}
 
-    def fingerprint(self, parents: Mapping[str, str]) -> str:
-        """Names the result: settings, weights, code version, table schema and the fingerprints of the
-        parents."""
-        return fingerprint(
-            {
-                "stage": self.name,
-                "version": self.version,
-                "schema": SCHEMA_VERSION,
-                "settings": self.settings(),
-                "weights": self.weights(),
-                "parents": dict(parents),
-            }
-        )
+    def identity(self, parents: Mapping[str, str]) -> dict[str, Any]:
+        """All that the result depends on, whose fingerprint names it: settings, weights, code version, table
+        schema and the fingerprints of the parents."""
+        return {
+            "stage": self.name,
+            "version": self.version,
+            "schema": SCHEMA_VERSION,
+            "settings": self.settings(),
+            "weights": self.weights(),
+            "parents": dict(parents),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gated:
+    """A stage that a cascade guards (curation.cascade)."""
+
+    gates: tuple[Threshold, ...] = ()
+    "Rules that a row must pass to be worked on, before those of the run's cascade"
+
+
+def gates_of(stage: Any) -> tuple[Threshold, ...]:
+    """The rules that a row must pass to be worked on."""
+    return stage.gates if isinstance(stage, Gated) else ()
 
 
 class RowStage(Stage):

@@ -11,11 +11,12 @@ from typing import Any
 import pyarrow as pa
 
 from console.errors import SYSTEM_ERRORS
-from curation.clip import error_column, schema
+from curation.cascade import turned_away
+from curation.clip import error_column, schema, skipped_column
 from curation.engine.job import OPENING, Beat, Skip
 from curation.footage import Observer, watch
 from curation.manifest import Folder, join, table_of
-from curation.stage import BarrierStage, FanOutStage, FootageStage, Row, RowStage, Stage
+from curation.stage import BarrierStage, FanOutStage, FootageStage, Row, RowStage, Stage, gates_of
 
 FOOTAGE_READS = (
     "source",
@@ -115,6 +116,9 @@ def _each(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
     results = []
     for k, row in enumerate(rows):
         beat(k)
+        if reason := turned_away(gates_of(stage), row):
+            results.append({skipped_column(stage.name): reason})
+            continue
         result, error = (None, skip[k]) if k in skip else guarded(work, row)
         kept = {
             name: row[name] for name in stage.adds if name in row
@@ -133,6 +137,9 @@ def _fan_out(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
         beat(k)
         if row[error_column("ingest")] is not None:
             continue
+        if reason := turned_away(gates_of(stage), row):
+            results.append({"video_row": k, "usable": False, skipped_column(stage.name): reason})
+            continue
         found, error = (None, skip[k]) if k in skip else guarded(work, row)
         if error is None and not found:
             error = "no frame to take a clip from"
@@ -143,21 +150,22 @@ def _fan_out(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
 
 
 def _footage(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
-    """One decode of each clip for all stages of the job. What only one of them does is charged to it, the
-    decode to all alike."""
+    """One decode of each clip for all stages of the job, none where the cascade spares it. What only one of
+    them does is charged to it, the decode to all alike."""
     openers = {stage.name: opened(stage, job.root) for stage in job.stages}
     results: dict[str, list[Row]] = {name: [] for name in openers}
     own, clock = dict.fromkeys(openers, 0.0), _Clock()
     for k, row in enumerate(rows):
         beat(k)
-        if not row["usable"]:
-            measured = {name: {} for name in openers}
-        elif k in skip:
-            measured = {name: {error_column(name): skip[k]} for name in openers}
+        spared = {stage.name: turned_away(gates_of(stage), row) for stage in job.stages}
+        due = {name: make for name, make in openers.items() if row["usable"] and not spared[name]}
+        if k in skip:
+            measured = {name: {error_column(name): skip[k]} for name in due}
         else:
-            measured = _measure(job.root, row, openers, own)
-        for name, result in measured.items():
-            results[name].append(result)
+            measured = _measure(job.root, row, due, own) if due else {}
+        for name in openers:
+            reason = spared[name] if row["usable"] else None
+            results[name].append(measured.get(name, {skipped_column(name): reason}))
     total = clock.read()
     shared = max(total["cpu_seconds"] - sum(own.values()), 0.0) / len(openers)
     costs = {

@@ -1,7 +1,7 @@
 """Files that are whole or absent, and names made from content."""
 
 from storage.atomic import atomic_path, write_json, write_text
-from storage.fingerprint import fingerprint, hash_file
+from storage.fingerprint import fingerprint, hash_file, plain
 from storage.seal import damaged, file_seals, is_sealed, read_seal, seal
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "fingerprint",
     "hash_file",
     "is_sealed",
+    "plain",
     "read_seal",
     "seal",
     "write_json",

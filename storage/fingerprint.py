@@ -11,8 +11,13 @@ DIGITS = 16  # 64 bits: a collision among a million names has a chance of 3e-8
 
 def fingerprint(value: Any) -> str:
     """`DIGITS` hexadecimal digits that depend on `value` alone: JSON types, paths, sets, dataclasses."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain, allow_nan=False)
+    text = json.dumps(plain(value), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON types, as they come back from a file."""
+    return json.loads(json.dumps(value, default=_plain, allow_nan=False))
 
 
 def hash_file(path: Path | str) -> str:

@@ -5,7 +5,7 @@ from an edge of the picture, equal in all frames, whose last line differs from t
 most of its length.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -32,8 +32,13 @@ class Borders(Observer):
             self.frames.append(shrink(seen.gray, LONGEST))
 
     def result(self) -> dict[str, float]:
-        video = np.stack(self.frames).astype(np.float32)
-        return {"border": max(_pair(video), _pair(video.transpose(0, 2, 1)))}
+        return {"border": border_of(self.frames)}
+
+
+def border_of(frames: Sequence[UInt8[np.ndarray, "h w"]]) -> float:
+    """Widest pair of bars that all `frames` (luma of one size) have, as a part of the frame."""
+    video = np.stack([shrink(frame, LONGEST) for frame in frames]).astype(np.float32)
+    return max(_pair(video), _pair(video.transpose(0, 2, 1)))
 
 
 def _pair(video: Float[np.ndarray, "t h w"]) -> float:

@@ -6,7 +6,7 @@ probability of text per pixel, and a recogniser that reads a straightened box. T
 sampled frame reaches 0.6.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 import cv2
@@ -100,11 +100,17 @@ class TextOverlay(Observer):
     def see(self, seen: Seen) -> None:
         if seen.index in self.indices:
             words = [word for word in self.reader.read(seen.rgb) if word.letters >= SHORTEST_WORD]
-            self.score = max([self.score, *(word.detection * word.recognition for word in words)])
+            self.score = max(self.score, text_score(words))
             self.area = max(self.area, min(sum(word.area for word in words), 1.0))
 
     def result(self) -> dict[str, float]:
         return {"text_score": self.score, "text_area": self.area}
+
+
+def text_score(words: Iterable[Word]) -> float:
+    """The largest detection x recognition of a frame's words; 0 without any."""
+    long = [word for word in words if word.letters >= SHORTEST_WORD]
+    return max((word.detection * word.recognition for word in long), default=0.0)
 
 
 def _tensor(picture: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "1 3 h w"]:

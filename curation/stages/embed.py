@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from curation.footage import Observer, sample_indices
-from curation.stage import FootageStage, Row
+from curation.stage import FootageStage, Gated, Row
 from storage import hash_file
 
 
 @dataclass(frozen=True, kw_only=True)
-class Embed(FootageStage):
+class Embed(Gated, FootageStage):
     """Settings of the embed stage."""
 
     name: ClassVar[str] = "embed"

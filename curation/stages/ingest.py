@@ -21,6 +21,7 @@ from curation.listing import sidecar
 from curation.stage import Row, RowStage
 from storage import hash_file
 
+SQUARE = 0.05  # width over height may be this far from 1
 UNEVEN = 0.1  # a step between frames this much off the median (as a part of it) makes the rate variable
 
 
@@ -29,11 +30,12 @@ class Ingest(RowStage):
     """Settings of the ingest stage."""
 
     name: ClassVar[str] = "ingest"
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("source",)
     adds: ClassVar[tuple[str, ...]] = (
         "source", "sha256", "bytes", "container", "codec", "width", "height", "rotation",
-        "pixel_aspect", "file_fps", "vfr", "file_frames", "file_seconds", "time_base",
-        "video_streams", "audio", "sidecar", "sidecar_error",
+        "pixel_aspect", "short_side", "aspect", "orientation", "file_fps", "vfr", "file_frames",
+        "file_seconds", "time_base", "video_streams", "audio", "sidecar", "sidecar_error",
     )  # fmt: skip
 
     whole: float = 0.98
@@ -104,12 +106,17 @@ def _shape(container: InputContainer, stream: av.VideoStream) -> Row:
     rotation = -int(getattr(first, "rotation", 0) or 0) % 360
     if rotation % 180 == 90:
         width, height = height, width
-    aspect = stream.sample_aspect_ratio
+    pixel = float(stream.sample_aspect_ratio or 1)
+    pixel = 1 / pixel if rotation % 180 == 90 else pixel
+    aspect = width * pixel / height
     return {
         "width": width,
         "height": height,
         "rotation": rotation,
-        "pixel_aspect": float(aspect) if aspect else 1.0,
+        "pixel_aspect": pixel,
+        "short_side": min(width, height),
+        "aspect": aspect,
+        "orientation": "square" if abs(aspect - 1) <= SQUARE else "landscape" if aspect > 1 else "portrait",
     }
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from curation.footage import Observer
-from curation.stage import FootageStage, Row
+from curation.stage import FootageStage, Gated, Row
 
 
 @dataclass(frozen=True, kw_only=True)
-class Motion(FootageStage):
+class Motion(Gated, FootageStage):
     """Settings of the motion stage."""
 
     name: ClassVar[str] = "motion"

@@ -18,7 +18,7 @@ import av
 
 from console import UserError
 from curation.footage import open_video, stamp, stamped
-from curation.stage import FanOutStage, Row
+from curation.stage import FanOutStage, Gated, Row
 from storage import fingerprint
 
 DETECTORS = ("adaptive", "content", "fade")
@@ -35,7 +35,7 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split(FanOutStage):
+class Split(Gated, FanOutStage):
     """Settings of the split stage."""
 
     name: ClassVar[str] = "split"

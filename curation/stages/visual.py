@@ -1,23 +1,24 @@
-"""visual: resolution, aspect, borders, burnt-in text, exposure and sharpness (Sec. 3.2.1, App. B.1)."""
+"""visual: borders, burnt-in text, exposure and sharpness (Sec. 3.2.1, App. B.1)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from curation.footage import Observer, Seen, sample_indices
-from curation.stage import FootageStage, Row
+from curation.footage import Observer, sample_indices
+from curation.stage import FootageStage, Gated, Row
 from storage import hash_file
 
 
 @dataclass(frozen=True, kw_only=True)
-class Visual(FootageStage):
+class Visual(Gated, FootageStage):
     """Settings of the visual stage."""
 
     name: ClassVar[str] = "visual"
-    reads: ClassVar[tuple[str, ...]] = ("width", "height", "pixel_aspect", "frames")
+    version: ClassVar[int] = 2
+    reads: ClassVar[tuple[str, ...]] = ("frames",)
     adds: ClassVar[tuple[str, ...]] = (
-        "short_side", "aspect", "border", "text_score", "text_area", "brightness", "contrast",
+        "border", "text_score", "text_area", "brightness", "contrast",
         "sharpness",
     )  # fmt: skip
 
@@ -47,24 +48,10 @@ class Visual(FootageStage):
 
         def observers(row: Row) -> list[Observer]:
             indices = sample_indices(row["frames"], self.frames)
-            watching: list[Observer] = [Resolution(row), Borders(indices), Exposure(indices)]
+            watching: list[Observer] = [Borders(indices), Exposure(indices)]
             watching.append(Sharpness(row["frames"] // 2))
             if reader:
                 watching.append(TextOverlay(reader, sample_indices(row["frames"], self.text_frames)))
             return watching
 
         return observers
-
-
-class Resolution(Observer):
-    """Known from ingest: nothing is looked at."""
-
-    def __init__(self, row: Row):
-        self.row = row
-
-    def see(self, seen: Seen) -> None:
-        pass
-
-    def result(self) -> dict[str, Any]:
-        width, height = self.row["width"], self.row["height"]
-        return {"short_side": min(width, height), "aspect": width * self.row["pixel_aspect"] / height}

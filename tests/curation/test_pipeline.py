@@ -64,7 +64,7 @@ def test_a_stage_first_runs_what_it_stands_on_and_says_so(config, serial, capsys
 def test_a_changed_setting_reruns_its_descendants_only(config, serial):
     first = pipeline.run_tables(config(), None, serial)
     changed = pipeline.survey(config("motion.rows=180"))
-    assert {name for name, node in changed.nodes.items() if node.missing} == {"motion", "caption"}
+    assert {name for name in changed.whole() if changed.nodes[name].missing} == {"motion", "caption"}
     assert changed.nodes["visual"].fingerprint == first.nodes["visual"].fingerprint
     recut = pipeline.survey(config("split.shortest_shot=0.25"))
     assert {name for name, node in recut.nodes.items() if not node.missing} == {"ingest"}
@@ -194,8 +194,9 @@ def test_costs_are_stored_beside_each_unit(config, serial):
     for name in ("ingest", "split", "motion"):
         notes = [graph.nodes[name].folder.statistics(unit.name) for unit in graph.units]
         assert sum(note["cpu_seconds"] for note in notes) > 0
-    path = next(graph.nodes["motion"].folder.path.glob("*.json"))
-    assert set(json.loads(path.read_text())) == {"rows", "errors", "cpu_seconds", "wall_seconds"}
+    path = next(graph.nodes["motion"].folder.path.glob("part-*.json"))
+    costs = {"rows", "rows_out", "errors", "bytes", "cpu_seconds", "wall_seconds"}
+    assert set(json.loads(path.read_text())) == costs
 
 
 def test_two_runs_in_one_folder_are_kept_apart(config, tmp_path):

@@ -1,6 +1,7 @@
 """Verdicts are a pure function of the score table."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,8 +9,11 @@ import pytest
 
 from console import UserError
 from curation.clip import COLUMNS
-from curation.rules import Measured, Resample, Subset, Threshold, Unique, read_subset
+from curation.funnel import remarks
+from curation.rules import SKIPPED, Measured, Resample, Subset, Threshold, Unique, read_subset
 from curation.select import columns_of, select
+
+SUBSETS = Path(__file__).parents[2] / "configs" / "curation" / "subsets"
 
 
 def table(**columns):
@@ -96,11 +100,94 @@ def test_an_error_of_a_stage_rejects():
     ]
 
 
-@pytest.mark.parametrize("name", ["demo", "720px", "768px"])
+def test_a_rule_may_concern_some_rows_only():
+    rule = Threshold(name="r", score="diegetic", above=0.3, when="audio_class", among=("music",))
+    scores = {"diegetic": [0.1, 0.1, 0.4, None], "audio_class": ["music", "sound", "music", "music"]}
+    assert chosen([rule], **scores)[1] == [1, 2]
+    with pytest.raises(UserError, match="give both"):
+        Threshold(name="r", score="diegetic", above=0.3, when="audio_class")
+
+
+def test_equals_compares_flags_numbers_and_words():
+    for score, values, wanted in (
+        ("usable", [True, False, None], True), ("shot", [2, 1, None], 2.0),
+        ("orientation", ["square", "portrait", None], "square"),
+    ):  # fmt: skip
+        assert chosen([Threshold(name="r", score=score, equals=wanted)], **{score: values})[1] == [0]
+    with pytest.raises(UserError, match="never 'yes'"):
+        chosen([Threshold(name="r", score="usable", equals="yes")], usable=[True])
+
+
+def test_a_score_that_the_cascade_skipped_neither_passes_nor_fails():
+    rules = [
+        Threshold(name="size", score="short_side", min=64),
+        Threshold(name="motion", score="vmaf_motion", above=2.0),
+        Unique(name="copies", unique="duplicate_group"),
+    ]
+    scores = {"short_side": [32, 64, 64, 64], "vmaf_motion": [None, None, 3.0, None]}
+    rows = table(**scores, duplicate_group=["g"] * 4, quality=[9.0, 9.0, 1.0, 9.0])
+    reasons = pa.array(["size: 32", "text: 0.9", None, None], pa.string())
+    verdicts = select(rows.append_column(SKIPPED, reasons), Subset("t", tuple(rules)))
+    assert verdicts.kept.tolist() == [False, False, True, False]
+    assert [verdicts.reasons(k) for k in range(4)] == [["size"], ["not measured"], [], ["motion"]]
+    assert verdicts.first() == ["size", "not measured", None, "motion"]
+    assert [(step.left, step.rejected, step.unknown) for step in verdicts.funnel] == [
+        (3, 1, 0), (1, 1, 1), (1, 0, 0)
+    ]  # fmt: skip
+    assert verdicts.unmeasured == 1
+    assert "1 clips fail no rule" in remarks(verdicts)[0]
+
+
+def test_the_cost_of_a_rule_is_what_leaving_it_out_brings():
+    """The second best copy comes in only for the best: leaving out `size` changes who is the best."""
+    rules = [
+        Threshold(name="size", score="short_side", min=64),
+        Unique(name="copies", unique="duplicate_group"),
+    ]
+    scores = {"short_side": [32, 64, 64, 32], "duplicate_group": ["g", "g", "g", None]}
+    verdicts, kept = chosen(rules, **scores, quality=[3.0, 2.0, 1.0, None])
+    assert kept == [1]
+    assert [step.alone for step in verdicts.funnel] == [1, 1]
+
+
+def test_a_rule_without_any_score_is_told_and_never_passed_over():
+    rejecting = Threshold(name="one face", score="single_face", min=1.0)
+    keeping = Threshold(name="beauty", score="aesthetics", min=4.0, missing="keep")
+    verdicts, kept = chosen([rejecting, keeping], single_face=[None, None], aesthetics=[None, None])
+    assert kept == []
+    assert [step.idle for step in verdicts.funnel] == [True, True]
+    first, second = remarks(verdicts)
+    assert "'one face' rejects every clip" in first
+    assert "No stage writes it yet" in first
+    assert "'beauty' lets every clip pass" in second
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SUBSETS.glob("*.yaml")))
 def test_the_subsets_of_the_project_read_only_columns_that_exist(name):
     subset = read_subset(name)
     stages = {f"{stage}_error" for stage in ("split", "visual", "motion", "embed")}
     assert set(columns_of(subset.rules)) <= set(COLUMNS) | stages
+
+
+def test_the_strictest_subset_is_table_38_in_its_order():
+    rules = {rule.name: rule for rule in read_subset("768px").rules}
+    bounds = {
+        name: (rule.score, rule.bounds()) for name, rule in rules.items() if isinstance(rule, Threshold)
+    }
+    paper = {
+        "duration": ("file_seconds", {"min": 4, "max": 120}), "width": ("width", {"min": 768}),
+        "height": ("height", {"min": 768}), "aspect": ("aspect", {"min": 1}),
+        "no text": ("text_score", {"below": 0.6}), "aesthetics": ("aesthetics", {"min": 4.0}),
+        "no slow motion": ("vmaf_motion", {"above": 2.0}),
+        "motion vectors": ("mv_mean", {"above": 0.5, "below": 7}),
+        "no jitter": ("shots_per_second", {"below": 0.85}),
+    }  # fmt: skip
+    assert {name: bounds[name] for name in paper} == paper
+    order = [name for name in rules if name in {*paper, "no border", "no duplicates", "concept resampling"}]
+    assert order == [
+        "duration", "width", "height", "aspect", "no text", "no border", "aesthetics", "no slow motion",
+        "motion vectors", "no jitter", "no duplicates", "concept resampling",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
