@@ -21,10 +21,10 @@ FACTS = ("tae", "text", "latent_mean", "latent_std")  # what an index of latents
 
 
 class Encoded(NamedTuple):
-    """One clip: latent float32 [t c h w], normalised; valid text tokens float32 [l d]; frames a second."""
+    """One clip: latent float32 [t c h w], normalised; valid tokens float32 [l d] of each text encoder."""
 
     latent: np.ndarray
-    text: np.ndarray
+    text: list[np.ndarray]
     clip_id: str
     caption: str
     fps: float
@@ -53,26 +53,30 @@ class LatentFormat:
                 f"{len(self.mean)}. Make the shards anew: {MADE_BY}"
             )
         with np.load(io.BytesIO(raw["text.npz"]), allow_pickle=False) as arrays:
-            text = arrays["embedding"]
+            text = [arrays[name] for name in sorted(arrays)]  # embedding, embedding1, embedding2
         facts = json.loads(raw["json"])
         latent = ((latent - self.mean) / self.std).astype(np.float32)
         return Encoded(latent, text, clip_id, facts.get("caption") or "", float(facts["fps"]))
 
     def collate(self, items: list[Encoded], numbers: Batch, epoch: int | None) -> dict[str, Any]:
         """Stack latents of one bucket and pad the texts."""
-        embedding, mask = pad_text([item.text for item in items], self.max_tokens)
+        texts = [self._text(of_one) for of_one in zip(*(item.text for item in items), strict=True)]
         return {
             "latent": torch.from_numpy(np.stack([item.latent for item in items])),
-            "text": {"embedding": embedding, "mask": mask},
+            "text": texts[0] if len(texts) == 1 else texts,
             "clip_id": [item.clip_id for item in items],
             "caption": [item.caption for item in items],
             "fps": torch.tensor([item.fps for item in items]),
         }
 
+    def _text(self, of_one: tuple[np.ndarray, ...]) -> dict[str, Tensor]:
+        embedding, mask = pad_text(list(of_one), self.max_tokens)
+        return {"embedding": embedding, "mask": mask}
+
 
 class LatentData(ShardData):
     """Batches of one bucket each: "latent" float32 "b t c h w", normalised; "text" with "embedding" "b l d"
-    and "mask" "b l"; "clip_id", "caption", "fps".
+    and "mask" "b l", a list of such where several encoders read the captions; "clip_id", "caption", "fps".
 
     Args:
         latents: Folder with train/ and val/, made by `python -m inference.run encode`.

@@ -25,7 +25,8 @@ from inference.shards import INDEX, Sample, npy, npz, read_index, read_samples, 
 from inference.t2v import to_values
 from inference.weights import LoadedModel, load_model
 from models.tae import TAE
-from models.text import TextEncoder
+from models.text import TextEncoder, TextEnsemble, TextSequence
+from models.text.prefix import prefixed
 from storage import fingerprint, hash_file, write_json
 
 VERSION = 1  # raise it when the same clips would give other latents
@@ -39,9 +40,11 @@ class EncodeOptions:
     """How to encode."""
 
     text: str = "minilm"
-    """Packaged name or folder of the text encoder."""
+    """Packaged name, folder or hub name of the text encoder; several joined by + (`parse_sources`)."""
     max_tokens: int = 64
-    """Tokens kept of a caption."""
+    """Tokens kept of a caption by encoders that name no limit of their own."""
+    prefix: tuple[str, ...] = ()
+    """What stands before captions: fps, camera (Sec. 3.1.4)."""
     batch: int = 16
     """Clips at once."""
     device: str = "auto"
@@ -54,7 +57,8 @@ class Encoders:
 
     tae: LoadedModel[TAE]
     tae_path: str
-    text: TextEncoder
+    text: TextEncoder | TextEnsemble
+    prefix: tuple[str, ...]
     batch: int
 
     @property
@@ -69,10 +73,21 @@ class Encoders:
         video = to_values(np.stack(frames)).to(device)
         return self.tae.model.encode(video).mean.float().cpu().numpy()
 
-    def embeddings(self, captions: list[str]) -> list[np.ndarray]:
-        """Text embeddings float32 "l d", each with its valid tokens alone."""
-        text = self.text.encode(captions)
-        return [row[mask].float().cpu().numpy() for row, mask in zip(*text, strict=True)]
+    def embeddings(self, captions: list[str]) -> list[dict[str, np.ndarray]]:
+        """For each caption, each encoder's text embedding float32 "l d", its valid tokens alone."""
+        text = TextSequence.of(self.text.encode(captions))
+        rows: list[dict[str, np.ndarray]] = [{} for _ in captions]
+        for place, tokens in enumerate(text):
+            for row, embedding, mask in zip(rows, *tokens, strict=True):
+                row[embedding_name(place)] = embedding[mask].float().cpu().numpy()
+        return rows
+
+    def worded(self, facts: dict[str, Any]) -> str:
+        """The caption of a clip behind its prefix."""
+        fps = float(facts["fps"]) if "fps" in self.prefix else None
+        return prefixed(
+            facts["caption"], fps, facts.get("camera_motion") if "camera" in self.prefix else None
+        )
 
     def facts(self) -> dict[str, Any]:
         """What the index says of the encoders, for the model that trains on their latents."""
@@ -84,6 +99,7 @@ class Encoders:
                 "encoder": self.text.name,
                 "fingerprint": self.text.fingerprint,
                 "max_tokens": self.text.max_tokens,
+                **({"prefix": list(self.prefix)} if self.prefix else {}),
             },
         }
 
@@ -98,7 +114,8 @@ def encode(shards: Path, tae: Path, out: Path, options: EncodeOptions, *, replac
     if "train" not in indices:
         read_index(shards / "train")  # says what is missing
     encoders = _open(tae, options)
-    mark = fingerprint([VERSION, indices, encoders.tae.hash, encoders.text.fingerprint])
+    made_by = [VERSION, indices, encoders.tae.hash, encoders.text.fingerprint]
+    mark = fingerprint([*made_by, options.prefix] if options.prefix else made_by)
     _take_over(out, mark, replace)
     rows = [(split, row) for split in indices for row in indices[split]["shards"]]
     _check_buckets({row["bucket"] for _, row in rows}, encoders)
@@ -119,7 +136,7 @@ def _open(tae: Path, options: EncodeOptions) -> Encoders:
     loaded = load_model(tae, expect=TAE)
     loaded.model.to(device)
     text = open_encoder(options.text, options.max_tokens, device)
-    return Encoders(tae=loaded, tae_path=str(tae), text=text, batch=options.batch)
+    return Encoders(tae=loaded, tae_path=str(tae), text=text, prefix=options.prefix, batch=options.batch)
 
 
 def _check_buckets(buckets: set[str], encoders: Encoders) -> None:
@@ -180,10 +197,10 @@ def _encoded(
     """The samples of one shard, encoded a batch at a time."""
     for batch in _batches(_clips(source, shape, totals, tick), encoders.batch):
         latents = encoders.latents([clip.frames for clip in batch])
-        embeddings = encoders.embeddings([clip.facts["caption"] for clip in batch])
+        embeddings = encoders.embeddings([encoders.worded(clip.facts) for clip in batch])
         for clip, latent, embedding in zip(batch, latents, embeddings, strict=True):
             totals.add(latent, clip.facts["fps"])
-            files = {"json": clip.described, "latent.npy": npy(latent), "text.npz": npz(embedding=embedding)}
+            files = {"json": clip.described, "latent.npy": npy(latent), "text.npz": npz(**embedding)}
             yield Sample(clip.key, files)
             tick(1)
 
@@ -201,6 +218,11 @@ def _clips(source: Path, shape: Shape, totals: "Totals", tick: OnStep) -> Iterat
 def _batches(clips: Iterator[Frames], size: int) -> Iterator[list[Frames]]:
     while batch := list(islice(clips, size)):
         yield batch
+
+
+def embedding_name(place: int) -> str:
+    """Name in a .npz file of the embedding of an encoder by its place: embedding, embedding1, embedding2."""
+    return f"embedding{place or ''}"
 
 
 class Totals:

@@ -62,8 +62,10 @@ def add_encode(parser: argparse.ArgumentParser) -> None:
     add("--shards", required=True, type=Path, help="folder with train/ and val/ of curated shards")
     add("--tae", required=True, type=Path, help="model folder of the TAE")
     add("--out", required=True, type=Path, help="folder for the encoded train/ and val/")
-    add("--text", default="minilm", help=f"text encoder: minilm, or a transformers folder {DEFAULT}")
+    says = "minilm, a folder or a hub name: SOURCE[@TOKENS][:quoted], several joined by +"
+    add("--text", default="minilm", help=f"{says} {DEFAULT}")
     add("--max-tokens", type=int, default=64, help=f"tokens kept of a caption {DEFAULT}")
+    add("--prefix", nargs="+", choices=("fps", "camera"), default=(), help="what to put before captions")
     add("--batch", type=int, default=16, help=f"clips encoded at once {DEFAULT}")
     add("--device", default="auto", help=f"auto, cpu, cuda, cuda:1 {DEFAULT}")
     add("--replace", action="store_true", help="first remove what another TAE or other shards left in --out")

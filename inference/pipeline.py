@@ -10,7 +10,9 @@ from torch import Tensor
 from console import UserError
 from inference.weights import load_model
 from models.tae import TAE, TAEConfig
-from models.text import TextEncoder, open_text_encoder
+from models.text import TextEncoder, TextEnsemble
+from models.text.ensemble import open_text as open_written
+from models.text.prefix import prefixed
 from models.transformer import Transformer
 
 
@@ -37,7 +39,7 @@ class Pipeline:
 
     transformer: Transformer
     tae: TAE
-    text: TextEncoder
+    text: TextEncoder | TextEnsemble
     facts: dict[str, Any]
     """Of the transformer: fps, frames, size [h, w], latent_mean, latent_std."""
     hash: str = ""
@@ -53,6 +55,11 @@ class Pipeline:
         """What the transformer was trained to make."""
         height, width = self.facts["size"]
         return Shape(frames=self.facts["frames"], height=height, width=width)
+
+    def worded(self, prompt: str) -> str:
+        """`prompt` behind the frame rate, if captions were in training; the null text stays null."""
+        fps = self.facts["fps"] if prompt and "fps" in self.facts.get("text", {}).get("prefix", ()) else None
+        return prefixed(prompt, fps)
 
     def denormalise(self, latent: Tensor) -> Tensor:
         """From unit scale, where the transformer works, back to the TAE's latent "b t c h w"."""
@@ -118,8 +125,8 @@ def open_pipeline(model: Path | str, tae: Path | str | None = None, device: str 
     )
 
 
-def open_text(facts: dict[str, Any], device: torch.device) -> TextEncoder:
-    """The text encoder that `facts` name, checked by its fingerprint."""
+def open_text(facts: dict[str, Any], device: torch.device) -> TextEncoder | TextEnsemble:
+    """The text encoder that `facts` name, or several as one, checked by the fingerprint."""
     encoder = open_encoder(facts["encoder"], facts["max_tokens"], device)
     if encoder.fingerprint != facts["fingerprint"]:
         raise UserError(
@@ -129,11 +136,11 @@ def open_text(facts: dict[str, Any], device: torch.device) -> TextEncoder:
     return encoder
 
 
-def open_encoder(source: str, max_tokens: int, device: torch.device) -> TextEncoder:
-    """The text encoder of that name or folder on `device`."""
+def open_encoder(source: str, max_tokens: int, device: torch.device) -> TextEncoder | TextEnsemble:
+    """The text encoder of that name or folder on `device`, or several as one (`models.text.ensemble`)."""
     try:
-        encoder = open_text_encoder(source, max_tokens)
-    except FileNotFoundError as error:
+        encoder = open_written(source, max_tokens)
+    except (FileNotFoundError, ValueError) as error:
         raise UserError(str(error)) from error
     return encoder.to(device)
 

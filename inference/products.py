@@ -21,6 +21,7 @@ from inference.rewriting.endpoint import KEY, Endpoint, EndpointConfig
 from inference.sampling import Sampling, idle, sampling_for
 from inference.t2i import generate_images
 from inference.t2v import generate
+from models.text.ensemble import readers_of
 
 WORDS = 80  # of a rewritten prompt, where the text encoder reads as many
 WORDS_OF_A_TOKEN = 0.7  # English words that a token of a text encoder holds, with the full stops and commas
@@ -55,7 +56,8 @@ def make_products(options: argparse.Namespace, product: Product) -> int:
     asked = [request._replace(prompt=new.prompt) for request, new in zip(asked, written, strict=True)]
     sampling = _sampling(options, pipeline)
     shape = _shape(options, pipeline, product)
-    warn_of([*(request.prompt for request in asked), *filter(None, [sampling.negative])], pipeline.text)
+    prompts = [*(request.prompt for request in asked), *filter(None, [sampling.negative])]
+    warn_of(prompts, *readers_of(pipeline.text))
     notes = [each.facts() for each in written] if options.rewrite else [{}] * len(asked)
     jobs = plan(pipeline, asked, paths, sampling, shape, notes)
     todo = jobs if options.overwrite else unfinished(jobs)

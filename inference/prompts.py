@@ -50,10 +50,11 @@ def read_prompts(path: Path | str) -> list[str]:
     return prompts
 
 
-def warn_of(prompts: Sequence[str], text: TextEncoder) -> None:
-    """Say on stderr what of the prompts the text encoder will not read, or may read as it was not meant."""
+def warn_of(prompts: Sequence[str], *texts: TextEncoder) -> None:
+    """Say on stderr what of the prompts a text encoder will not read, or may read as it was not meant."""
     for prompt in dict.fromkeys(prompts):
-        for fault in filter(None, (_cut(prompt, text), _unread(prompt, text), _unbalanced(prompt))):
+        faults = [fault for text in texts for fault in (_cut(prompt, text), _unread(prompt, text))]
+        for fault in dict.fromkeys(filter(None, [*faults, _unbalanced(prompt)])):
             print(f"warning: '{_short(prompt)}' {fault}", file=sys.stderr)
 
 

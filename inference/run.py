@@ -84,7 +84,11 @@ def _run_encode(options: argparse.Namespace) -> int:
     from inference.encode import EncodeOptions, encode
 
     settings = EncodeOptions(
-        text=options.text, max_tokens=options.max_tokens, batch=options.batch, device=options.device
+        text=options.text,
+        max_tokens=options.max_tokens,
+        prefix=tuple(options.prefix),
+        batch=options.batch,
+        device=options.device,
     )
     print(encode(options.shards, options.tae, options.out, settings, replace=options.replace))
     return 0

@@ -16,7 +16,7 @@ from inference.pipeline import Pipeline, Shape
 from inference.preview import Preview
 from inference.prompts import Request
 from inference.sampling import Sampling
-from models.text import TextTokens
+from models.text import TextSequence
 
 OnEstimate = Callable[[int, Tensor], None]  # steps done, and the data as the model sees them by now
 
@@ -60,14 +60,15 @@ def sample_latent(
     prompts = [request.prompt for request in asked]
     start = noise(pipeline, [request.seed for request in asked], shape)
     guided = sampling.guidance != 1  # at 1 the negative half would be computed and multiplied by zero
-    text = pipeline.text.encode([*prompts, *[sampling.negative] * len(prompts)] if guided else prompts)
-    text = text.to(pipeline.device)
+    asked_for = [*prompts, *[sampling.negative] * len(prompts)] if guided else prompts
+    text = pipeline.text.encode([pipeline.worded(prompt) for prompt in asked_for])
+    text = TextSequence.of(text).to(pipeline.device)
 
     cached = cache_blocks(pipeline.transformer, sampling.cache) if sampling.cache else None
     transformer = pipeline.transformer if cached is None else cached.transformer
 
     def velocity(point: Tensor, time: Tensor) -> Tensor:
-        return transformer(point, time, [TextTokens(*(part[: len(point)] for part in text))])
+        return transformer(point, time, text.first(len(point)))
 
     interval = (sampling.guidance_from, sampling.guidance_until)
     watched = Watched(guide(velocity, float(sampling.guidance), interval) if guided else velocity)

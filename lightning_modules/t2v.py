@@ -1,5 +1,6 @@
 """Training the joint image and video transformer by flow matching on cached latents (Sec. 3.1.2, 3.2)."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, cast
@@ -19,7 +20,10 @@ from inference.t2v import generate, to_values
 from inference.weights import load_model
 from lightning_modules.average import averaged, follow
 from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedule
-from models.text import TextEncoder, TextTokens
+from lightning_modules.run_folder import RunFolder
+from lightning_modules.start import begin_with
+from models.text import TextEncoder, TextEnsemble, TextSequence, TextTokens
+from models.text.ensemble import encoders_of
 from models.transformer import Transformer, TransformerConfig
 from models.transformer.execution import Execution
 
@@ -31,10 +35,12 @@ class T2VModule(L.LightningModule):
         transformer: Shape of the model.
         optimizer: AdamW and its schedule.
         text_drop: Chance that a clip trains under the null text, which guidance needs. Not disclosed.
+        null_text: The text that stands for none, to all encoders. Not disclosed.
         time_mean: Mean of the logit of training times; the paper's is 0, negative looks at noisier points.
         ema: Decay of the weights' moving average, which is validated, sampled and exported; 0 keeps none.
         sampling: How the samples shown during training are made.
         execution: What the blocks keep for the backward pass, and whether they are compiled.
+        start: Model folder of the stage before, whose weights a run begins with.
     """
 
     def __init__(  # noqa: PLR0913, each is a key of a config
@@ -46,6 +52,8 @@ class T2VModule(L.LightningModule):
         ema: float = 0.0,
         sampling: Sampling = Sampling(),  # noqa: B008, it is frozen
         execution: Execution = Execution(),  # noqa: B008
+        null_text: str = "",
+        start: str | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= text_drop <= 1:
@@ -54,7 +62,7 @@ class T2VModule(L.LightningModule):
         self.average = averaged(self.transformer, ema)
         execution.put_on(self.transformer)  # the average has no backward pass
         self.optimizer_config, self.text_drop, self.time_mean = optimizer, text_drop, time_mean
-        self.sampling = sampling
+        self.sampling, self.null_text, self.start = sampling, null_text, start
 
     def setup(self, stage: str) -> None:
         """Read from the latents what made them; whoever samples from this model must use the same."""
@@ -68,19 +76,25 @@ class T2VModule(L.LightningModule):
             "buckets": sorted(index["buckets"]),
             **_shape(max(index["buckets"], key=index["buckets"].get)),
         }
-        widths = self.transformer.config.text_widths
-        if widths != (self.text.width,):
+        widths = tuple(encoder.width for encoder in encoders_of(self.text))
+        expected = self.transformer.config.text_widths
+        if expected != widths:
             raise UserError(
-                f"The latents' text encoder '{self.text.name}' is {self.text.width} wide; "
-                f"transformer.text_widths is {list(widths)}. Set it to [{self.text.width}], or encode the "
+                f"The latents' text encoder '{self.text.name}' is {list(widths)} wide; "
+                f"transformer.text_widths is {list(expected)}. Set it to {list(widths)}, or encode the "
                 "clips with another --text."
             )
+        begins = RunFolder(self.trainer.default_root_dir).newest() is None  # Lightning does not know yet
+        if stage == "fit" and self.start is not None and begins:
+            begin_with(self.start, self.transformer, self._facts)
+            if self.average is not None:
+                self.average.module.load_state_dict(self.transformer.state_dict())
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """One flow-matching step at times drawn from the logit-normal distribution."""
-        latent, text = batch["latent"], TextTokens(**batch["text"])
+        latent, text = batch["latent"], TextSequence.of_batch(batch["text"])
         dropped = torch.rand(len(latent), device=self.device) < self.text_drop
-        text = replace_text(text, dropped, self.null)
+        text = [replace_text(each, dropped, null) for each, null in zip(text, self.nulls, strict=True)]
         time = draw_times(len(latent), mean=self.time_mean).to(self.device)
         losses = flow_matching_loss(
             self._velocity(self.transformer, text), latent, torch.randn_like(latent), time
@@ -131,17 +145,18 @@ class T2VModule(L.LightningModule):
 
     def facts(self) -> dict[str, Any]:
         """What inference must know of these weights, with the sampling that products take by default."""
-        return {**self._facts, "sampling": asdict(self.sampling)}
+        negative = self.sampling.negative or self.null_text
+        return {**self._facts, "sampling": {**asdict(self.sampling), "negative": negative}}
 
     @cached_property
-    def text(self) -> TextEncoder:
+    def text(self) -> TextEncoder | TextEnsemble:
         """The encoder of the latents' captions; not a submodule, so that no checkpoint holds it."""
         return open_text(self._facts["text"], self.device)
 
     @cached_property
-    def null(self) -> Tensor:
-        """Tokens "l d" of the empty text."""
-        return self.text.encode([""]).embedding[0]
+    def nulls(self) -> tuple[Tensor, ...]:
+        """Each encoder's tokens "l d" of the null text."""
+        return tuple(tokens.embedding[0] for tokens in TextSequence.of(self.text.encode([self.null_text])))
 
     @property
     def tae(self) -> Any:
@@ -160,12 +175,12 @@ class T2VModule(L.LightningModule):
         latent = batch["latent"]
         generator = torch.Generator().manual_seed(batch_idx)
         noise = torch.randn(latent.shape, generator=generator).to(latent)
-        velocity = self._velocity(self.exported_model(), TextTokens(**batch["text"]))
+        velocity = self._velocity(self.exported_model(), TextSequence.of_batch(batch["text"]))
         return flow_matching_loss(velocity, latent, noise, at_quantiles(len(latent)).to(latent)).mean()
 
     @staticmethod
-    def _velocity(transformer: Transformer, text: TextTokens):
-        return lambda point, time: transformer(point, time, [text])
+    def _velocity(transformer: Transformer, text: Sequence[TextTokens]):
+        return lambda point, time: transformer(point, time, text)
 
 
 def replace_text(text: TextTokens, rows: Tensor, null: Tensor) -> TextTokens:

@@ -5,10 +5,11 @@ UL2 and Long-prompt MetaCLIP read the whole prompt; ByT5 reads, by letters, what
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
-from models.text.encoder import TextEncoder
+from models.text.encoder import TextEncoder, open_text_encoder
 from models.text.quotes import find_quotes
 from models.text.tokens import TextSequence
 
@@ -26,10 +27,57 @@ def quoted(prompt: str) -> str:
 READS: dict[str, Callable[[str], str]] = {"prompt": whole, "quoted": quoted}
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextSource:
+    """Which encoder reads what of a prompt."""
+
+    source: str
+    """Packaged name, path or hub name."""
+    max_tokens: int = 64
+    """Tokens kept."""
+    reads: str = "prompt"
+    """Name in READS."""
+
+    def __post_init__(self) -> None:
+        if self.reads not in READS:
+            raise ValueError(f"A text encoder cannot read '{self.reads}'. Take one of: {', '.join(READS)}.")
+        if self.max_tokens < 1:
+            raise ValueError(f"A text encoder must keep at least 1 token; {self.max_tokens} came.")
+
+
+def parse_sources(written: str, max_tokens: int = 64) -> list[TextSource]:
+    """`SOURCE[@TOKENS][:quoted]`, several joined by `+`; without @TOKENS an encoder keeps `max_tokens`.
+
+    "google/flan-ul2@300+long-metaclip@256+google/byt5-small@100:quoted" is the paper's three. A ValueError
+    says what cannot be read.
+    """
+    found = []
+    for part in written.split("+"):
+        name, _, reads = part.partition(":")
+        source, _, limit = name.partition("@")
+        if not source or (limit and not limit.isdecimal()):
+            raise ValueError(
+                f"'{part}' names no text encoder; write it as SOURCE, SOURCE@TOKENS or SOURCE:quoted."
+            )
+        found.append(
+            TextSource(source=source, max_tokens=int(limit) if limit else max_tokens, reads=reads or "prompt")
+        )
+    return found
+
+
+def open_text(written: str, max_tokens: int = 64) -> "TextEncoder | TextEnsemble":
+    """The encoder that `written` names, or the ensemble of those that it joins; see `parse_sources`."""
+    sources = parse_sources(written, max_tokens)
+    encoders = [open_text_encoder(each.source, each.max_tokens) for each in sources]
+    if len(encoders) == 1 and sources[0].reads == "prompt":
+        return encoders[0]
+    return TextEnsemble(encoders, [each.reads for each in sources], name=written)
+
+
 class TextEnsemble:
     """Frozen encoders and, for each, the part of the prompt that it reads: a name in READS."""
 
-    def __init__(self, encoders: Sequence[TextEncoder], reads: Sequence[str]) -> None:
+    def __init__(self, encoders: Sequence[TextEncoder], reads: Sequence[str], name: str = "ensemble") -> None:
         if not encoders or len(encoders) != len(reads):
             raise ValueError(
                 f"{len(encoders)} text encoders came with {len(reads)} parts to read; give one each."
@@ -37,12 +85,18 @@ class TextEnsemble:
         unknown = [part for part in reads if part not in READS]
         if unknown:
             raise ValueError(f"A text encoder cannot read '{unknown[0]}'. Take one of: {', '.join(READS)}.")
+        self.name = name
         self.encoders, self.reads = tuple(encoders), tuple(reads)
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Of each encoder, as `TransformerConfig.text_widths`."""
         return tuple(encoder.width for encoder in self.encoders)
+
+    @property
+    def max_tokens(self) -> int:
+        """Of the longest encoder."""
+        return max(encoder.max_tokens for encoder in self.encoders)
 
     @property
     def fingerprint(self) -> str:
@@ -64,3 +118,15 @@ class TextEnsemble:
             encoder.encode([READS[part](prompt) for prompt in prompts])
             for encoder, part in zip(self.encoders, self.reads, strict=True)
         )
+
+
+def encoders_of(text: TextEncoder | TextEnsemble) -> tuple[TextEncoder, ...]:
+    """The encoders of an ensemble, or the one."""
+    return text.encoders if isinstance(text, TextEnsemble) else (text,)
+
+
+def readers_of(text: TextEncoder | TextEnsemble) -> tuple[TextEncoder, ...]:
+    """The encoders that read whole prompts."""
+    if not isinstance(text, TextEnsemble):
+        return (text,)
+    return tuple(encoder for encoder, part in zip(text.encoders, text.reads, strict=True) if part == "prompt")

@@ -1,6 +1,6 @@
 """What an encoder makes of a batch of prompts: embeddings of its tokens and which of them are real."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +30,17 @@ class TextTokens(NamedTuple):
 
 class TextSequence(tuple[TextTokens, ...]):
     """The tokens of several encoders for the same batch, in the order of the transformer's `text_widths`."""
+
+    @staticmethod
+    def of(tokens: "TextTokens | TextSequence") -> "TextSequence":
+        """What one encoder or several gave, as a sequence."""
+        return TextSequence([tokens]) if isinstance(tokens, TextTokens) else tokens
+
+    @staticmethod
+    def of_batch(text: Mapping[str, Tensor] | Sequence[Mapping[str, Tensor]]) -> "TextSequence":
+        """The "text" of a batch: "embedding" and "mask" of one encoder, or a list of such."""
+        each = [text] if isinstance(text, Mapping) else text
+        return TextSequence(TextTokens(tokens["embedding"], tokens["mask"]) for tokens in each)
 
     def to(self, device: torch.device | str) -> "TextSequence":
         """The same tokens on `device`."""

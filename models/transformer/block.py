@@ -1,7 +1,7 @@
 """The backbone's block: LLaMa3's with cross-attention, adaLN and full attention (Sec. 3.1.3, Fig. 8)."""
 
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor, addcmul, nn
 from torch.nn.functional import silu
 
 from models.transformer.attention import CrossAttention, HeadNorm, SelfAttention
@@ -48,9 +48,9 @@ class Block(nn.Module):
         scale_a, shift_a, gate_a, scale_f, shift_f, gate_f = self.table(modulation).unsqueeze(2).unbind(1)
         if position is not None:
             x = x + position
-        x = x + gate_a * self.attention(modulate(self.attention_norm(x), scale_a, shift_a))
+        x = addcmul(x, gate_a, self.attention(modulate(self.attention_norm(x), scale_a, shift_a)))
         x = x + self.cross_attention(self.cross_norm(x), text, mask)
-        return x + gate_f * self.feed_forward(modulate(self.feed_forward_norm(x), scale_f, shift_f))
+        return addcmul(x, gate_f, self.feed_forward(modulate(self.feed_forward_norm(x), scale_f, shift_f)))
 
 
 def head_norm(config: TransformerConfig) -> HeadNorm | None:

@@ -79,15 +79,21 @@ def write_clips(
     return out
 
 
-def write_latents(out: Path, *, train: int = 10, val: int = 4, channels: int = 3, width: int = 5) -> Path:
-    """A set of train/ and val/ shards of encoded clips; text n has 1 + n % 4 tokens."""
+def write_latents(
+    out: Path, *, train: int = 10, val: int = 4, channels: int = 3, widths: tuple[int, ...] = (5,)
+) -> Path:
+    """A set of train/ and val/ shards of encoded clips; text n has 1 + n % 4 tokens of each of `widths`."""
     rng = np.random.default_rng(0)
     for split, count in (("train", train), ("val", val)):
         samples = []
         for number in range(count):
             latent, text = io.BytesIO(), io.BytesIO()
             np.save(latent, (2 + 3 * rng.standard_normal((2, channels, 4, 4))).astype(np.float32))
-            np.savez(text, embedding=rng.standard_normal((1 + number % 4, width)).astype(np.float32))
+            tokens = {
+                f"embedding{place or ''}": rng.standard_normal((1 + number % 4, width)).astype(np.float32)
+                for place, width in enumerate(widths)
+            }
+            np.savez(text, **tokens)
             facts = json.dumps({"bucket": "32x32x16", "fps": 8.0, "caption": f"{split} {number}"}).encode()
             files = {"json": facts, "latent.npy": latent.getvalue(), "text.npz": text.getvalue()}
             samples.append((f"{split}{number:03d}", files))

@@ -77,3 +77,14 @@ def test_statistics_of_another_width_are_refused(folder, tmp_path):
     write_json(other / "train/index.json", {**index, "latent_mean": [0.0], "latent_std": [1.0]})
     with pytest.raises(UserError, match="has 3 channels"):
         LatentData(str(other), memory=True).setup("fit")
+
+
+def test_texts_of_several_encoders_come_as_a_list_each_padded_for_itself(tmp_path):
+    folder = write_latents(tmp_path, train=6, widths=(5, 7))
+    data = LatentData(str(folder), batch_size=6, memory=True)
+    data.setup("fit")
+    first, second = next(iter(data.train_dataloader()))["text"]
+    assert first["embedding"].shape == (6, 4, 5)
+    assert second["embedding"].shape == (6, 4, 7)
+    assert torch.equal(first["mask"], second["mask"])
+    assert sorted(first["mask"].sum(dim=1).tolist()) == [1, 1, 2, 2, 3, 4]

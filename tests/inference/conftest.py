@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from inference.pipeline import Pipeline, open_text_encoder
+from inference.pipeline import Pipeline
 from inference.shards import INDEX, Sample, write_samples
 from inference.video import write_video
 from inference.weights import save_model
 from models.tae import TAE, TAEConfig
-from models.text import TextTokens
+from models.text import TextTokens, open_text_encoder
 from models.transformer import Transformer, TransformerConfig
 from storage import hash_file, write_json
 

@@ -21,7 +21,7 @@ SHAPE = TransformerConfig(
 def t2v(**options) -> T2VModule:
     module = T2VModule(SHAPE, OptimizerConfig(), **options)
     module.log = lambda *args, **kwargs: None
-    module.__dict__["null"] = torch.full((2, 6), 7.0)  # tokens of the empty text, without an encoder
+    module.__dict__["nulls"] = (torch.full((2, 6), 7.0),)  # tokens of the empty text, without an encoder
     return module
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from models.text import open_text_encoder
-from models.text.ensemble import TextEnsemble
+from models.text import TextEncoder, open_text_encoder
+from models.text.ensemble import TextEnsemble, open_text, parse_sources, readers_of
 from models.transformer import Transformer, TransformerConfig
 from tests.models.text.tiny_encoders import byt5_folder, metaclip_folder, ul2_folder
 
@@ -92,3 +92,31 @@ def test_parts_that_nothing_can_read_are_refused(ensemble):
         TextEnsemble(ensemble.encoders[:1], ["verbs"])
     with pytest.raises(ValueError, match="3 text encoders came with 1"):
         TextEnsemble(ensemble.encoders, ["prompt"])
+
+
+def test_encoders_are_named_in_a_line_with_limits_and_parts():
+    written = "google/flan-ul2@300+long-metaclip@256+google/byt5-small@100:quoted+minilm"
+    found = parse_sources(written, max_tokens=64)
+    assert [(each.source, each.max_tokens, each.reads) for each in found] == [
+        ("google/flan-ul2", 300, "prompt"),
+        ("long-metaclip", 256, "prompt"),
+        ("google/byt5-small", 100, "quoted"),
+        ("minilm", 64, "prompt"),
+    ]
+
+
+@pytest.mark.parametrize("written", ["", "minilm+", "@30", "minilm@x", "minilm:verbs", "minilm@0"])
+def test_a_line_that_names_no_encoder_is_refused(written):
+    with pytest.raises(ValueError, match=r"names no text encoder|cannot read 'verbs'|at least 1 token"):
+        parse_sources(written)
+
+
+def test_a_line_opens_an_encoder_or_an_ensemble(ensemble):
+    ul2, _, byt5 = (encoder.name for encoder in ensemble.encoders)
+    assert isinstance(open_text(ul2), TextEncoder)
+    both = open_text(f"{ul2}@30+{byt5}@30:quoted")
+    assert isinstance(both, TextEnsemble)
+    assert (both.widths, both.reads, both.max_tokens) == ((16, 12), ("prompt", "quoted"), 30)
+    assert readers_of(both) == both.encoders[:1]
+    for mine, theirs in zip(both.encode([QUOTING]), ensemble.encode([QUOTING])[::2], strict=True):
+        torch.testing.assert_close(mine, theirs)
