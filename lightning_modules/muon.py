@@ -14,9 +14,11 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from typing_extensions import override
+
+from parallel.sharding import shard_of
 
 ITERATIONS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic: steep at zero, singular values end near 1
@@ -79,8 +81,7 @@ class Muon(Optimizer):
         ahead = torch.lerp(gradient, momentum, group["momentum"]).flatten(1)
         rate = group["lr"] * MATCH_ADAMW * max(ahead.shape) ** 0.5
         if isinstance(ahead, DTensor):  # no part of a matrix can be made orthogonal alone
-            whole = orthogonalise(ahead.full_tensor()).contiguous()
-            step = distribute_tensor(whole, ahead.device_mesh, ahead.placements, src_data_rank=None)
+            step = shard_of(orthogonalise(ahead.full_tensor()), like=ahead)
         else:
             step = orthogonalise(ahead)
         weight.add_(step.view_as(weight), alpha=-rate)

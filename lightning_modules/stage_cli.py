@@ -21,6 +21,7 @@ from lightning_modules.callbacks.export import ExportModel
 from lightning_modules.callbacks.non_finite import NonFinite
 from lightning_modules.callbacks.progress import TrainingProgress
 from lightning_modules.callbacks.samples import SampleVideos
+from lightning_modules.callbacks.seeds import SeedSteps
 from lightning_modules.callbacks.stop import GracefulStop
 from lightning_modules.callbacks.throughput import Throughput
 from lightning_modules.checkpoint_io import AtomicCheckpointIO
@@ -113,7 +114,7 @@ class StageCLI(LightningCLI):
             keep_freed_memory()
         loggers = self._loggers(asked["logger"]) if self.subcommand == "fit" else []
         self._exporter = ExportModel()
-        ours = [GracefulStop(), Throughput(), TrainingProgress(), self._exporter]
+        ours = [GracefulStop(), SeedSteps(), Throughput(), TrainingProgress(), self._exporter]
         if loggers:
             ours.append(LearningRateMonitor(logging_interval="step"))
         theirs = asked["callbacks"] or []

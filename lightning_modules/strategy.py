@@ -1,6 +1,7 @@
 """MeshStrategy: the strategy of every stage on more than one process (Sec. 3.1.6)."""
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -9,18 +10,22 @@ import lightning.pytorch as pl
 import torch
 import torch.distributed as dist
 from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+from lightning.pytorch.strategies.strategy import Strategy
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from typing_extensions import override
 
 from console import UserError
+from lightning_modules.meeting import Place, meeting
 from models.transformer.parallelize import parallelize, transformers
 from parallel.gradients import average_gradients, clip_gradients
 from parallel.mesh import Mesh, MeshConfig
 from parallel.seeds import begin_step
-from parallel.sharding import ShardingConfig
+from parallel.sharding import ShardingConfig, shard_of
 
 
 class MeshStrategy(ModelParallelStrategy):
@@ -33,20 +38,19 @@ class MeshStrategy(ModelParallelStrategy):
     Args:
         mesh: Sizes of the axes dp_replicate, dp_shard, cp and tp.
         sharding: How weights are kept and tokens are shared.
-        save_distributed_checkpoint: A folder with a file for each process instead of one file for all.
-        timeout: Seconds that a process waits for the others before it gives up.
+        timeout: Seconds that a process waits for the others in a step before it gives up.
+        start_timeout: The same while they find each other.
     """
 
     def __init__(
         self,
         mesh: MeshConfig = MeshConfig(),  # noqa: B008, it is frozen
         sharding: ShardingConfig = ShardingConfig(),  # noqa: B008
-        save_distributed_checkpoint: bool = False,
         timeout: float = 1800.0,
+        start_timeout: float = 300.0,
     ) -> None:
-        super().__init__(
-            save_distributed_checkpoint=save_distributed_checkpoint, timeout=timedelta(seconds=timeout)
-        )
+        super().__init__(timeout=timedelta(seconds=start_timeout))
+        self._start, self._patience = start_timeout, timedelta(seconds=timeout)
         self.mesh_config, self.sharding = mesh, sharding
         self._mesh: Mesh | None = None
         self._seed = 0
@@ -67,11 +71,13 @@ class MeshStrategy(ModelParallelStrategy):
 
     @override
     def setup_environment(self) -> None:
-        self._setup_distributed()
-        if self._mesh is None:
-            self._mesh = Mesh(self.mesh_config, self.root_device.type)
+        with meeting(self._place, self._start, self._end_launched):
+            self._setup_distributed()
+            if self._mesh is None:
+                self._seed = self.broadcast(torch.initial_seed())
+                self._mesh = Mesh(self.mesh_config, self.root_device.type)
+                self._mesh.set_timeout(self._patience)
         self._device_mesh = self._mesh.root
-        self._seed = self.broadcast(torch.initial_seed())
 
     @override
     def setup(self, trainer: pl.Trainer) -> None:
@@ -81,16 +87,18 @@ class MeshStrategy(ModelParallelStrategy):
         self.accelerator.setup(trainer)
         self.model = self.precision_plugin.convert_module(self.lightning_module)
         self._begin_equal(self.model)
-        if not self.sharding.cpu_offload:
-            self.model_to_device()
         found = transformers(self.model)
         if not found and self.mesh.sequence_parts > 1:
             raise UserError(
                 f"{type(self.lightning_module).__name__} has no transformer to cut: with mesh.cp and mesh.tp "
                 "above 1 several processes would do the same work. Set both to 1."
             )
-        for transformer in found:
-            parallelize(transformer, self.mesh, self.sharding)
+        try:
+            for transformer in found:
+                parallelize(transformer, self.mesh, self.sharding)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+        self.model_to_device()
         self.barrier()
         if trainer.state.fn == TrainerFn.FITTING:
             self.setup_optimizers(trainer)
@@ -116,6 +124,45 @@ class MeshStrategy(ModelParallelStrategy):
             )
         return dataloader
 
+    @property
+    @override
+    def lightning_restore_optimizer(self) -> bool:
+        return True
+
+    @override
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        """The shards of this process, as DTensors: RunCheckpoint writes each process's own."""
+        assert self.lightning_module is not None
+        return self.lightning_module.state_dict()
+
+    @override
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        return Strategy.optimizer_state(self, optimizer)
+
+    @override
+    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        return self.checkpoint_io.load_checkpoint(checkpoint_path, weights_only=weights_only)
+
+    @override
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        """Whole tensors of any mesh, of which each process takes its shards."""
+        assert self.lightning_module is not None
+        targets = self.lightning_module.state_dict()
+        values = {
+            name: shard_of(value, targets.get(name)) for name, value in checkpoint["state_dict"].items()
+        }
+        self.lightning_module.load_state_dict(values, strict=strict)
+
+    @override
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+            moments = {
+                number: {name: shard_of(value, weights[number]) for name, value in values.items()}
+                for number, values in state["state"].items()
+            }
+            optimizer.load_state_dict({**state, "state": moments})
+
     @override
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         epoch = self.lightning_module.current_epoch if self.lightning_module is not None else 0
@@ -130,19 +177,61 @@ class MeshStrategy(ModelParallelStrategy):
 
     @contextmanager
     def block_backward_sync(self) -> Iterator[None]:
-        """A micro-batch that is not the last of its step: whole weights are averaged once, after the last."""
-        self._accumulating = True
+        """A micro-batch that is not the last of its step: copies are averaged once, after the last.
+
+        Shards are still reduced after each, since whole gradients would need the memory of whole weights.
+        """
+        self._accumulate(True)
         try:
             yield
         finally:
-            self._accumulating = False
+            self._accumulate(False)
+
+    @override
+    def on_exception(self, exception: BaseException) -> None:
+        """Say that another process is gone, where that is what came."""
+        lost = self._place.lost(exception)
+        if lost is not None:
+            raise lost from exception
+
+    @property
+    def _place(self) -> Place:
+        environment = self.cluster_environment
+        assert environment is not None
+        return Place(self.global_rank, self.world_size, environment.main_address, environment.main_port)
+
+    def _end_launched(self) -> None:
+        """The processes that this one has started would wait for it."""
+        if isinstance(self._launcher, _SubprocessScriptLauncher):
+            self._launcher.kill(signal.SIGTERM)
+
+    def _accumulate(self, accumulating: bool) -> None:
+        self._accumulating = accumulating
+        assert self.model is not None
+        for module in self.model.modules():
+            if isinstance(module, FSDPModule):
+                module.set_requires_all_reduce(not accumulating, recurse=False)
 
     def _clip(self, optimizer: Optimizer, clip_val: float) -> None:
         clip_gradients([weight for group in optimizer.param_groups for weight in group["params"]], clip_val)
 
+    @override
+    def model_to_device(self) -> None:
+        """What is sharded is where it belongs: on the device, or for offloading in the host's memory."""
+        assert self.model is not None
+        for value in _whole(self.model):
+            value.data = value.data.to(self.root_device)
+
     def _begin_equal(self, module: nn.Module) -> None:
-        """Weights and buffers of the first process on all: seeds may differ."""
+        """Weights and buffers of the first process on all, one at a time: seeds may differ."""
         if self.world_size > 1:
-            for value in (*module.parameters(), *module.buffers()):
-                if not isinstance(value, DTensor) and not value.is_meta:
-                    dist.broadcast(value.detach(), src=0)
+            for value in _whole(module):
+                sent = value.detach().to(self.root_device).contiguous()
+                dist.broadcast(sent, src=0)
+                value.data.copy_(sent)
+
+
+def _whole(module: nn.Module) -> list[Tensor]:
+    """Weights and buffers that are not sharded."""
+    values = (*module.parameters(), *module.buffers())
+    return [value for value in values if not isinstance(value, DTensor)]

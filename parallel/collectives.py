@@ -9,6 +9,10 @@ from torch.autograd import Function
 from typing_extensions import override
 
 Group = dist.ProcessGroup
+ALL_GATHER = (
+    getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+)  # the name before torch 2.14
+REDUCE_SCATTER = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
 
 
 def all_gather(x: Tensor, dim: int, group: Group) -> Tensor:
@@ -50,7 +54,7 @@ class _Gather(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore
         front = gradient.movedim(ctx.dim, 0).contiguous()
         own = front.new_empty((len(front) // ctx.group.size(), *front.shape[1:]))
-        dist.reduce_scatter_tensor(own, front, group=ctx.group)
+        REDUCE_SCATTER(own, front, group=ctx.group)
         return own.movedim(0, ctx.dim), None, None
 
 
@@ -111,7 +115,7 @@ class _SummedGradient(Function):
 def _gathered(x: Tensor, dim: int, group: Group) -> Tensor:
     front = x.movedim(dim, 0).contiguous()
     all_of_them = front.new_empty((group.size() * len(front), *front.shape[1:]))
-    dist.all_gather_into_tensor(all_of_them, front, group=group)
+    ALL_GATHER(all_of_them, front, group=group)
     return all_of_them.movedim(0, dim)
 
 

@@ -1,8 +1,13 @@
 """The mesh: which processes share samples, weights, tokens and heads (Sec. 3.1.6, A.2)."""
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
+import torch.distributed as dist
+from torch.distributed import distributed_c10d
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+SET_TIMEOUT = getattr(dist, "set_timeout", None) or distributed_c10d._set_pg_timeout  # before torch 2.14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +79,13 @@ class Mesh:
         shard = self.root["dp_shard", "cp"]._flatten("dp_shard_cp")
         replicated = config.dp_replicate > 1
         self.fsdp = DeviceMesh._concatenate([self.root["dp_replicate"], shard]) if replicated else shard
+
+    def set_timeout(self, timeout: timedelta) -> None:
+        """How long a process waits for the others in any communication; torch's default is 30 minutes."""
+        meshes = (self.root, self.data, self.average, self.fsdp)
+        groups = [group for mesh in meshes for group in mesh.get_all_groups()]
+        for group in {id(group): group for group in (*groups, dist.group.WORLD)}.values():
+            SET_TIMEOUT(timeout, group)
 
     @property
     def data_rank(self) -> int:

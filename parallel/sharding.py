@@ -1,10 +1,12 @@
 """How weights are kept and tokens are shared, once the mesh is known."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from torch import Tensor
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,3 +40,16 @@ class ShardingConfig:
     def offload(self) -> OffloadPolicy:
         """FSDP2's offloading."""
         return CPUOffloadPolicy(pin_memory=torch.cuda.is_available()) if self.cpu_offload else OffloadPolicy()
+
+
+def shard_of(whole: Any, like: Any) -> Any:
+    """This process's part of a tensor that all hold, cut as `like` is; no process waits for another.
+
+    What is no whole tensor of a sharded one's shape comes back as it is.
+    """
+    if not (isinstance(whole, Tensor) and isinstance(like, DTensor)) or isinstance(whole, DTensor):
+        return whole
+    if whole.shape != like.shape:
+        return whole
+    moved = whole.to(like.device).contiguous()
+    return distribute_tensor(moved, like.device_mesh, like.placements, src_data_rank=None)

@@ -1,13 +1,25 @@
 """MeshStrategy from Python and from a config: what cannot run is said before anything is started."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import lightning as L
 import pytest
+import torch
+import yaml
 
 from console import UserError
+from inference.weights import load_model
 from lightning_modules.stage_cli import run_stage
 from lightning_modules.strategy import MeshStrategy
 from parallel.mesh import MeshConfig
+from tests.datamodules.shard_sets import write_latents
 from tests.lightning_modules.stand_in import StandIn
+from tests.parallel.ranks import free_port
+
+ROOT = Path(__file__).parents[2]
 
 FROM_CONFIG = (
     "--trainer.strategy", "lightning_modules.strategy.MeshStrategy", "--trainer.accelerator", "cpu",
@@ -30,3 +42,54 @@ def test_lightnings_own_fsdp_can_be_named_too(config):
     options = ("--trainer.strategy", "fsdp", "--trainer.accelerator", "cpu")
     with pytest.raises(UserError, match="strategy `fsdp` requires a GPU"):
         run_stage(["fit", "-c", str(config), *options])
+
+
+def fit(folder: Path, mesh: dict[str, int], *options: str) -> subprocess.CompletedProcess[str]:
+    """`lightning fit` on two processes, which Lightning starts, of the tiny text-to-video stage."""
+    config = {
+        "model": {"class_path": "tests.parallel.contracts.Spied"},
+        "data": {
+            "class_path": "datamodules.latents.LatentData",
+            "init_args": {"latents": str(folder / "latents"), "batch_size": 2, "memory": True},
+        },
+        "trainer": {
+            "accelerator": "cpu", "devices": 2, "val_check_interval": 100, "gradient_clip_val": 1.0,
+            "strategy": {
+                "class_path": "lightning_modules.strategy.MeshStrategy",
+                "init_args": {"mesh": mesh, "timeout": 60.0},
+            },
+        },
+        "checkpoint": {"every": 2}, "samples": {"every": 0}, "mlflow": {"enabled": False},
+    }  # fmt: skip
+    file = folder / "stage.yaml"
+    file.write_text(yaml.safe_dump(config))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MASTER_PORT": str(free_port())}
+    return subprocess.run(
+        [sys.executable, "-m", "lightning_modules.cli", "fit", "-c", str(file), *options],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mesh", [{"dp_shard": 2}, {"cp": 2}, {"tp": 2}], ids=str)
+def test_a_fit_on_two_processes_goes_on_and_leaves_a_model_that_inference_opens(tmp_path, mesh):
+    write_latents(tmp_path / "latents")
+    for run, limits in (("whole", (6,)), ("parts", (3, 6))):
+        for steps in limits:
+            done = fit(tmp_path, mesh, "--run_dir", run, "--trainer.max_steps", str(steps))
+            assert done.returncode == 0, done.stderr
+    assert "Going on from parts/checkpoints/step-0000003.ckpt" in done.stderr
+    assert done.stderr.count("Finished after step 6") == 1
+    whole, parts = (load_model(tmp_path / run / "model").model.state_dict() for run in ("whole", "parts"))
+    for name, value in whole.items():
+        assert torch.equal(value, parts[name]), name
+
+
+@pytest.mark.slow
+def test_a_fit_whose_heads_do_not_divide_says_so_once_for_each_process(tmp_path):
+    write_latents(tmp_path / "latents")
+    options = ("--trainer.strategy.sharding.context", "ulysses", "--trainer.devices", "4")
+    done = fit(tmp_path, {"cp": 4}, "--run_dir", "run", "--trainer.max_steps", "2", *options)
+    assert done.returncode == 2, done.stderr
+    assert "2 heads do not divide over mesh.tp x mesh.cp" in done.stderr
+    assert "Traceback" not in done.stderr

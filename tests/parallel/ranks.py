@@ -14,19 +14,24 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 PRELOADED = ["tests.parallel.stage"]
-GRACE = 5.0  # seconds that the others get to say what they see, once one process has failed
+GRACE = 5.0  # seconds
 
 
 class RankError(RuntimeError):
-    """What went wrong on each process, by its rank."""
+    """What went wrong on some processes, and what the others returned, by their ranks."""
 
-    def __init__(self, errors: dict[int, str]) -> None:
+    def __init__(self, errors: dict[int, str], results: dict[int, Any]) -> None:
         super().__init__("\n".join(f"rank {rank}: {error}" for rank, error in errors.items()))
         self.errors = errors
+        self.results = results
 
 
-def run_ranks(world: int, function: Callable[..., Any], *args: Any, timeout: float = 240.0) -> list[Any]:
+def run_ranks(
+    world: int, function: Callable[..., Any], *args: Any, timeout: float = 240.0, grace: float = GRACE
+) -> list[Any]:
     """`function(rank, *args)` on `world` processes at once; what each returned, tensors and plain values.
+
+    Once one has failed the others get `grace` seconds to say what they see.
 
     Raises:
         RankError: If one of them failed, ended without an answer, or did not end in `timeout` seconds.
@@ -44,7 +49,7 @@ def run_ranks(world: int, function: Callable[..., Any], *args: Any, timeout: flo
         ends[here] = rank
         processes.append(process)
     try:
-        return _collect(ends, world, time.monotonic() + timeout)
+        return _collect(ends, world, time.monotonic() + timeout, grace)
     finally:
         for process in processes:
             process.kill()
@@ -58,7 +63,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _collect(ends: dict[Connection, int], world: int, deadline: float) -> list[Any]:
+def _collect(ends: dict[Connection, int], world: int, deadline: float, grace: float) -> list[Any]:
     import torch
 
     results: dict[int, Any] = {}
@@ -75,9 +80,9 @@ def _collect(ends: dict[Connection, int], world: int, deadline: float) -> list[A
                 results[rank] = torch.load(io.BytesIO(answer), weights_only=True)
             else:
                 errors[rank] = error
-                deadline = min(deadline, time.monotonic() + GRACE)
+                deadline = min(deadline, time.monotonic() + grace)
     if errors or len(results) < world:
-        raise RankError({**errors, **dict.fromkeys(ends.values(), "hangs")})
+        raise RankError({**errors, **dict.fromkeys(ends.values(), "hangs")}, results)
     return [results[rank] for rank in range(world)]
 
 

@@ -1,16 +1,15 @@
 """A stage that trains a small transformer in float64 and records all that two runs can be compared by."""
 
+import logging
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
-from torch.utils.checkpoint import checkpoint
 
 from flow.loss import flow_matching_loss
 from lightning_modules.average import averaged, follow
@@ -18,6 +17,7 @@ from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedu
 from lightning_modules.strategy import MeshStrategy
 from models.text import TextTokens
 from models.transformer import Transformer, TransformerConfig
+from models.transformer.execution import Checkpointing, checkpoint_blocks
 from parallel.gradients import total_norm
 from parallel.mesh import MeshConfig
 from parallel.sharding import ShardingConfig
@@ -36,11 +36,15 @@ class Case:
     mesh: MeshConfig
     sharding: ShardingConfig = field(default_factory=ShardingConfig)
     accumulate: int = 1
-    recompute: bool = False
+    recompute: Checkpointing = "none"
     """Activation checkpointing of each block."""
     optimizer: str = "adamw"
     frames: int = 2
     """Of the latents."""
+    block: Literal["llama", "dit"] = "llama"
+    """Kind of block."""
+    plain: bool = False
+    """A model that is no transformer: the strategy keeps it whole on every process, as it does the TAE."""
     rows: int = 4
     """Of the latents, whose tokens are frames x rows / 2 x 3."""
 
@@ -53,6 +57,8 @@ class Case:
             optimizer=self.optimizer,
             frames=self.frames,
             rows=self.rows,
+            block=self.block,
+            plain=self.plain,
         )
 
 
@@ -67,16 +73,28 @@ class Record:
     average: dict[str, Tensor] = field(default_factory=dict)
 
 
-def model(case: Case) -> Transformer:
+class Plain(nn.Module):
+    """Answers as a transformer does, and has a part that never gets a gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix, self.text = nn.Linear(4, 4), nn.Linear(MODEL.text_widths[0], 4)
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, latent: Tensor, time: Tensor, text: list[TextTokens]) -> Tensor:
+        asked = self.text(text[0].embedding.mean(dim=1)) * time[:, None]
+        return self.mix(latent.movedim(2, -1) + asked[:, None, None, None]).movedim(-1, 2)
+
+
+def model(case: Case) -> Any:
     """The same weights on every process, none of them zero."""
     torch.manual_seed(0)
-    made = Transformer(MODEL).double()
+    made = Plain().double() if case.plain else Transformer(replace(MODEL, block=case.block)).double()
     with torch.no_grad():
         for weight in made.parameters():
             weight.add_(0.2 * torch.randn_like(weight))
-    if case.recompute:
-        for block in made.blocks:
-            block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+    if not case.plain:
+        checkpoint_blocks(made, case.recompute)
     return made
 
 
@@ -96,7 +114,7 @@ def micro_batch(case: Case, number: int, part: slice) -> dict[str, Tensor]:
     return {name: value[part] for name, value in batch.items()}
 
 
-def loss_of(transformer: Transformer, batch: dict[str, Tensor]) -> Tensor:
+def loss_of(transformer: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     """Flow matching, the mean over samples."""
     text = [TextTokens(batch[f"text{index}"], batch[f"mask{index}"]) for index in range(2)]
     error = flow_matching_loss(
@@ -109,6 +127,11 @@ def whole(value: Tensor) -> Tensor:
     """All of a sharded tensor, as a copy."""
     value = value.detach()
     return (value.full_tensor() if isinstance(value, DTensor) else value).clone()
+
+
+def gradients_of(module: nn.Module) -> dict[str, Tensor]:
+    """All there are, whole."""
+    return {name: whole(each.grad) for name, each in module.named_parameters() if each.grad is not None}
 
 
 class Recorded(L.LightningModule):
@@ -131,8 +154,7 @@ class Recorded(L.LightningModule):
         self.micro_losses.clear()
         self.record.norms.append(total_norm(self.transformer.parameters()).item())
         if len(self.record.norms) in (1, STEPS):
-            named = self.transformer.named_parameters()
-            self.record.gradients.append({name: whole(each.grad) for name, each in named})  # type: ignore
+            self.record.gradients.append(gradients_of(self.transformer))
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
@@ -174,6 +196,8 @@ def settings(case: Case) -> OptimizerConfig:
 def trainer(strategy: MeshStrategy, world: int, **options: Any) -> L.Trainer:
     """A Trainer on `world` processes that were started already, without files and bars."""
     warnings.filterwarnings("ignore", module="lightning")
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     return L.Trainer(
         accelerator="cpu", devices=world, strategy=strategy, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False, **options,
@@ -209,7 +233,7 @@ def train_alone(case: Case) -> Record:
             (loss / case.accumulate).backward()
             losses.append(loss.item())
         record.losses.append(sum(losses) / len(losses))
-        gradients = {name: each.grad.clone() for name, each in transformer.named_parameters()}  # type: ignore
+        gradients = gradients_of(transformer)
         record.norms.append(torch.nn.utils.clip_grad_norm_(transformer.parameters(), CLIP).item())
         if step in (0, STEPS - 1):
             record.gradients.append(gradients)

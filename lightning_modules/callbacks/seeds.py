@@ -1,0 +1,31 @@
+"""SeedSteps: random numbers that differ between processes with samples of their own, for any strategy."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from typing_extensions import override
+
+from lightning_modules.strategy import MeshStrategy
+from parallel.seeds import begin_step
+
+
+class SeedSteps(Callback):
+    """Lightning gives all processes one seed: noise and times would be the same on each of them.
+
+    MeshStrategy, which knows who shares samples, does this itself; one process draws on as it began.
+    """
+
+    def __init__(self) -> None:
+        self._seed = 0
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._seed = trainer.strategy.broadcast(torch.initial_seed())
+
+    @override
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.world_size > 1 and not isinstance(trainer.strategy, MeshStrategy):
+            begin_step(self._seed, trainer.current_epoch, batch_idx, trainer.global_rank)
