@@ -72,9 +72,15 @@ COLUMNS: dict[str, Column] = {
     "border": Column(REAL, "largest part of the frame that bars at one pair of sides cover, 0 to 1"),
     "text_score": Column(REAL, "word detection x word recognition score, largest over the sampled frames"),
     "text_area": Column(REAL, "part of the frame inside text boxes, largest over the sampled frames"),
+    "text_fixed": Column(
+        REAL, "text_score of words that stay in one place on all sampled frames: captions, stamps, marks"
+    ),
     "brightness": Column(REAL, "mean luma, 0 to 1"),
     "contrast": Column(REAL, "standard deviation of luma, 0 to 1"),
     "sharpness": Column(REAL, "variance of the Laplacian of luma (0 to 255) on the middle frame"),
+    "colourfulness": Column(REAL, "Hasler and Suesstrunk's measure, 0 for gray to about 100"),
+    "niqe": Column(REAL, "distance from the statistics of natural pictures, lower is better"),
+    "aesthetics": Column(REAL, "LAION's aesthetic predictor on the middle frame, about 1 to 10"),
     # motion
     "vmaf_motion": Column(
         REAL, "mean VMAF motion score of the frames after the first, at 360 pixels or less"
@@ -99,6 +105,13 @@ COLUMNS: dict[str, Column] = {
     "shake": Column(REAL, "median jerk of the camera path, per mille of the frame's diagonal per frame step"),
     "drift_x": Column(REAL, "mean shift of the picture to the right, frame widths per second"),
     "drift_y": Column(REAL, "mean shift of the picture downwards, frame heights per second"),
+    "camera_motion": Column(
+        TEXT, "pan left | pan right | tilt up | tilt down | zoom in | zoom out | handheld shot | static shot"
+    ),
+    "camera_confidence": Column(REAL, "how sure that is, 0 to 1"),
+    "ken_burns": Column(REAL, "part of the clip in which one even motion of the whole picture explains all"),
+    "flashes": Column(REAL, "swings of the light and back, per second"),
+    "mixing": Column(REAL, "how much like a dissolve the most suspect second is, 0 to 1"),
     # embed
     "embedding": Column(pa.list_(pa.float32()), "mean feature of the sampled frames, length 1"),
     "mirrored": Column(pa.list_(pa.float32()), "the same of the mirrored frames"),
@@ -119,7 +132,6 @@ COLUMNS: dict[str, Column] = {
 
 # Columns that rules of the project's subsets ask for and no stage writes yet: `select` says so.
 PLANNED: dict[str, Column] = {
-    "aesthetics": Column(REAL, "LAION's aesthetic predictor on the middle frame, about 1 to 10"),
     "single_face": Column(REAL, "part of the frames sampled each second with exactly one face"),
     "face_similarity": Column(REAL, "least cosine of the faces of neighbouring sampled frames"),
     "human": Column(FLAG, "near a human verb or expression of the taxonomy"),

@@ -63,7 +63,7 @@ class Seen:
     @cached_property
     def small(self) -> UInt8[np.ndarray, "h w"]:
         """Luma averaged down to `SMALL` pixels on the longer side, 0 to 255."""
-        return full_range(shrink(self.luma, SMALL), self.frame)
+        return full_range(shrink(self.luma, SMALL), full=self._reduced.full)
 
 
 class Observer(ABC):
@@ -153,13 +153,13 @@ def watch(path: Path, start_pts: int, end_pts: int, observers: Sequence[Observer
     vectors = any(observer.motion_vectors for observer in observers)
     reducer = Reducer(max((observer.rows for observer in observers), default=ROWS))
     for index, frame in enumerate(frames_of(path, start_pts, end_pts, vectors)):
-        seen = Seen(frame, index, reducer)
+        seen, clock = Seen(frame, index, reducer), time.process_time()
         for observer, state in watched.items():
             if state.error is None:
-                began = time.process_time()
                 try:
                     observer.see(seen)
                 except Exception as error:
                     state.error = error
-                state.seconds += time.process_time() - began
+                began, clock = clock, time.process_time()
+                state.seconds += clock - began
     return watched

