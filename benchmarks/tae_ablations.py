@@ -1,6 +1,6 @@
 """The paper's ablations of the TAE at the size of the toy world (Tables 11 and 12), on several seeds.
 
-    python -m benchmarks.tae_ablations --shards data/demo/curated/shards --steps 300 --seeds 3
+    python -m benchmarks.tae_ablations --shards data/demo/curated/shards --steps 80 --seeds 3
 
 Every run is a `lightning fit` of configs/tae.yaml with the options of its arm, in a folder of its own: stop
 the command whenever you like, the same one goes on where it was. It prints one table: each arm's mean and
@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -46,26 +47,30 @@ def main() -> int:
     """Train what is missing, score all, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--shards", type=Path, default=Path("data/demo/curated/shards"))
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--batch", type=int, default=8, help="clips in a batch")
+    parser.add_argument("--clips", type=int, default=32, help="held-out clips to score")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("runs/ablations/tae"))
     options = parser.parse_args()
-    clips = list(held_out(options.shards))
+    clips = list(islice(held_out(options.shards), options.clips))
     rows: dict[str, list[list[float]]] = {arm: [] for arm in ARMS}
     runs = [(seed, number, arm) for seed in range(options.seeds) for number, arm in enumerate(ARMS)]
     for seed, number, arm in track(runs, "Runs"):
         folder = options.out / f"{number}-seed{seed}"
-        fit(folder, ARMS[arm], options.shards, options.steps, seed)
+        fit(folder, ARMS[arm], options, seed)
         rows[arm].append(score(load_model(folder / "model", expect=TAE).model, clips))
     Console(width=120).print(table(rows, f"{options.steps} steps, {options.seeds} seeds, {len(clips)} clips"))
     return 0
 
 
-def fit(folder: Path, arm: str, shards: Path, steps: int, seed: int) -> None:
+def fit(folder: Path, arm: str, options: argparse.Namespace, seed: int) -> None:
     """Train one arm, or what is left of it."""
+    steps = options.steps
     settings = [
         "-c", "configs/tae.yaml", *arm.split(),
-        f"--run_dir={folder}", f"--seed_everything={seed}", f"--data.shards={shards}", f"--data.seed={seed}",
+        f"--run_dir={folder}", f"--seed_everything={seed}", f"--data.shards={options.shards}",
+        f"--data.seed={seed}", f"--data.batch_size={options.batch}", "--trainer.limit_val_batches=1",
         f"--trainer.max_steps={steps}", f"--trainer.val_check_interval={steps}", f"--samples.every={steps}",
         "--mlflow.enabled=false",
     ]  # fmt: skip

@@ -48,7 +48,7 @@ class NormSiLU(nn.GroupNorm):
         super().__init__(groups, channels, eps=1e-6)
 
     def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t h w c"]:
-        return silu(per_frame(super().forward, x))
+        return silu(per_frame(super().forward, x), inplace=True)
 
 
 class ResidualBlock(nn.Module):
@@ -63,8 +63,9 @@ class ResidualBlock(nn.Module):
         self.skip = layers.conv(inputs, outputs, kernel=1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t h w cc"]:
-        hidden = self.conv1(self.norm1(x))
-        return self.skip(x) + self.conv2(self.norm2(hidden))
+        hidden = self.conv2(self.norm2(self.conv1(self.norm1(x))))
+        hidden += self.skip(x)
+        return hidden
 
 
 class Middle(nn.Module):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import conv_transpose2d, pad, scaled_dot_product_attention
+from torch.nn.functional import conv_transpose2d, scaled_dot_product_attention
 
 from models.tae.temporal import TemporalAttention, TemporalConv, TemporalDown, TemporalUp
 
@@ -31,9 +31,17 @@ def double_pixels(conv: nn.Conv2d, x: Float[Tensor, "b t h w c"]) -> Float[Tenso
     return per_frame(lambda frames: conv_transpose2d(frames, kernel, conv.bias, stride=2, padding=1), x)
 
 
-def pad_below_and_right(x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t hh ww c"]:
-    """One more row and column of zeros, on one side only: LDM's strided convolutions expect it."""
-    return pad(x, (0, 0, 0, 1, 0, 1))
+class HalvingConv(nn.Conv2d):
+    """LDM's strided convolution, which pads below and right alone; for even numbers of rows and columns.
+
+    Padded by two on all sides, it has the same outputs behind a first row and column that are dropped.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 3, stride=2, padding=2)
+
+    def forward(self, frames: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c hh ww"]:  # pyright: ignore
+        return super().forward(frames)[:, :, 1:, 1:]
 
 
 class FrameConv(nn.Module):
@@ -53,10 +61,10 @@ class FrameDown(nn.Module):
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
         assert stride == 1, "single frames have no time to shrink"
-        self.space = nn.Conv2d(channels, channels, 3, stride=2)
+        self.space = HalvingConv(channels)
 
     def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b t hh ww c"]:
-        return per_frame(self.space, pad_below_and_right(x))
+        return per_frame(self.space, x)
 
 
 class FrameUp(FrameConv):
@@ -117,11 +125,11 @@ class Down(nn.Module):
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
-        self.space = nn.Conv2d(channels, channels, 3, stride=2)
+        self.space = HalvingConv(channels)
         self.time = TemporalDown(channels) if stride == 2 else TemporalConv(channels)
 
     def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b tt hh ww c"]:
-        return self.time(per_frame(self.space, pad_below_and_right(x)))
+        return self.time(per_frame(self.space, x))
 
 
 class Up(Conv):

@@ -27,12 +27,12 @@ class TapSum(torch.autograd.Function):
         """x is "b t h w c", weight "taps outputs inputs"; the tap at offset 0 comes first."""
         ctx.save_for_backward(x, weight)
         ctx.offsets = offsets
-        lines, clips = x.flatten(1, 3), len(x)
-        out = linear(lines, weight[0], bias)
+        out = linear(x, weight[0], bias)
+        lines, sums, clips = x.flatten(1, 3), out.flatten(1, 3), len(x)
         for offset, matrix in zip(offsets[1:], weight[1:], strict=True):
             for to, come in moves(offset, x):
-                out[:, to].baddbmm_(lines[:, come], matrix.T.expand(clips, -1, -1))
-        return out.view(*x.shape[:4], -1)
+                sums[:, to].baddbmm_(lines[:, come], matrix.T.expand(clips, -1, -1))
+        return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # pyright: ignore

@@ -10,8 +10,9 @@ import torch
 from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
-from models.tae.layers import FrameAttention, pad_below_and_right, per_frame
+from models.tae.layers import FrameAttention, per_frame
 from models.tae.temporal import TAPS
 
 
@@ -46,7 +47,7 @@ class VolumeConv(nn.Module):
 
 
 class VolumeDown(nn.Module):
-    """Halve rows, columns and frames by one strided 3D convolution."""
+    """Halve rows, columns and frames by one strided 3D convolution, padded below and right as LDM's."""
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
@@ -54,7 +55,7 @@ class VolumeDown(nn.Module):
         start_as_image(self.space)
 
     def forward(self, x: Float[Tensor, "b t h w c"]) -> Float[Tensor, "b tt hh ww c"]:
-        return per_volume(self.space, repeat_ends(pad_below_and_right(x)))
+        return per_volume(self.space, repeat_ends(pad(x, (0, 0, 0, 1, 0, 1))))
 
 
 class VolumeUp(VolumeConv):
