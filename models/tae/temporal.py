@@ -27,8 +27,9 @@ class TapSum(torch.autograd.Function):
         """x is "b t h w c", weight "taps outputs inputs"; the tap at offset 0 comes first."""
         ctx.save_for_backward(x, weight)
         ctx.offsets = offsets
-        out = linear(x, weight[0], bias)
-        lines, sums, clips = x.flatten(1, 3), out.flatten(1, 3), len(x)
+        out = x.new_empty(*x.shape[:4], weight.shape[1])  # itself and no view, so that it may be added to
+        lines, sums, clips = x.flatten(1, 3), out.view(len(x), -1, weight.shape[1]), len(x)
+        torch.baddbmm(bias, lines, weight[0].T.expand(clips, -1, -1), out=sums)
         for offset, matrix in zip(offsets[1:], weight[1:], strict=True):
             for to, come in moves(offset, x):
                 sums[:, to].baddbmm_(lines[:, come], matrix.T.expand(clips, -1, -1))
