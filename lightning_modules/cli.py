@@ -59,6 +59,8 @@ what a config holds (each key is also an option, as --trainer.max_steps 100):
   checkpoint every (steps), keep (how many), best (such as val/loss), best_is (lowest or highest), background
   samples    every (validations), count, prompts, seed
   non_finite in_a_row (steps that may be left out because their loss or gradient is no number)
+  rollback   times, spike, window: back to the last checkpoint without the samples of such steps or leaps
+  watchdog   seconds without a sign of life until the run says who waits for whom, and ends
   mlflow     experiment, tracking_uri, enabled
 A value may be a path to another YAML (data: data/clips.yaml), read relative to the file that names it.
 
@@ -66,7 +68,8 @@ A value may be a path to another YAML (data: data/clips.yaml), read relative to 
   lightning {name} --model.help lightning_modules.tae.TAEModule   the options of one stage
 
 Ctrl-C, SIGTERM and SIGUSR1 finish the step, save a checkpoint and stop; a second Ctrl-C stops at once.
-exit codes: 0 done, 2 the input cannot be used, 3 disk full, 130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM
+exit codes: 0 done, 2 the input cannot be used, 3 disk full, 75 a process hangs or is gone,
+130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM
 """
 
 

@@ -18,12 +18,14 @@ from console import UserError
 from lightning_modules.allocator import keep_freed_memory
 from lightning_modules.callbacks.checkpoint import RunCheckpoint
 from lightning_modules.callbacks.export import ExportModel
-from lightning_modules.callbacks.non_finite import NonFinite
+from lightning_modules.callbacks.non_finite import BadStepError, NonFinite
 from lightning_modules.callbacks.progress import TrainingProgress
+from lightning_modules.callbacks.rollback import RollBack
 from lightning_modules.callbacks.samples import SampleVideos
 from lightning_modules.callbacks.seeds import SeedSteps
 from lightning_modules.callbacks.stop import GracefulStop
 from lightning_modules.callbacks.throughput import Throughput
+from lightning_modules.callbacks.watchdog import Watchdog
 from lightning_modules.checkpoint_io import AtomicCheckpointIO
 from lightning_modules.ending import be_the_parent, guarded, say
 from lightning_modules.measurement import Tabulated, keep_measurement, record_measurement
@@ -76,6 +78,8 @@ class StageCLI(LightningCLI):
         )
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.add_lightning_class_args(SampleVideos, "samples")
+        parser.add_lightning_class_args(Watchdog, "watchdog")
+        parser.add_lightning_class_args(RollBack, "rollback")
         parser.add_lightning_class_args(NonFinite, "non_finite")
         parser.add_argument("--mlflow", type=Tracking, default=Tracking(), help="Where the run is recorded.")
         parser.link_arguments("run_dir", "trainer.default_root_dir")
@@ -142,6 +146,7 @@ class StageCLI(LightningCLI):
             self._guarded(self.trainer.fit, kwargs)
             return
         be_the_parent()
+        self._get(self.config_init, "watchdog").requeue = self._get(self.config, "requeue")
         folder, config = self.folder, self.config_text
         if rank_zero_only.rank == 0 and not self._prepare(folder, config):
             return
@@ -201,6 +206,10 @@ class StageCLI(LightningCLI):
                     raise  # it was asked for
                 say(f"The checkpoint '{error.path}' is damaged: {error.files}. It is passed over.")
                 passed.add(error.path)
+            except BadStepError as error:
+                if not self._get(self.config_init, "rollback").ready or self.folder.newest() is None:
+                    raise
+                say(f"{error}\nGoing back to the last checkpoint, without those clips.")
             else:
                 return
 

@@ -1,7 +1,7 @@
 """MeshStrategy: the strategy of every stage on more than one process (Sec. 3.1.6)."""
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -9,9 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 import torch.distributed as dist
-from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
-from lightning.pytorch.strategies.strategy import Strategy
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
@@ -21,14 +19,15 @@ from typing_extensions import override
 
 from console import UserError
 from lightning_modules.meeting import Place, meeting
+from lightning_modules.sharded import SealedShards
 from models.transformer.parallelize import parallelize, transformers
 from parallel.gradients import average_gradients, clip_gradients
 from parallel.mesh import Mesh, MeshConfig
 from parallel.seeds import begin_step
-from parallel.sharding import ShardingConfig, shard_of
+from parallel.sharding import ShardingConfig
 
 
-class MeshStrategy(ModelParallelStrategy):
+class MeshStrategy(SealedShards):
     """Cuts a stage's transformers over a mesh and keeps all else whole on every process; gloo or nccl.
 
     A stage needs nothing for it: no wrapping, no `configure_model`. Gradients are averaged over the processes
@@ -123,45 +122,6 @@ class MeshStrategy(ModelParallelStrategy):
                 "data more samples, or take fewer data ranks (mesh.dp_replicate x mesh.dp_shard)."
             )
         return dataloader
-
-    @property
-    @override
-    def lightning_restore_optimizer(self) -> bool:
-        return True
-
-    @override
-    def lightning_module_state_dict(self) -> dict[str, Any]:
-        """The shards of this process, as DTensors: RunCheckpoint writes each process's own."""
-        assert self.lightning_module is not None
-        return self.lightning_module.state_dict()
-
-    @override
-    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
-        return Strategy.optimizer_state(self, optimizer)
-
-    @override
-    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
-        return self.checkpoint_io.load_checkpoint(checkpoint_path, weights_only=weights_only)
-
-    @override
-    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
-        """Whole tensors of any mesh, of which each process takes its shards."""
-        assert self.lightning_module is not None
-        targets = self.lightning_module.state_dict()
-        values = {
-            name: shard_of(value, targets.get(name)) for name, value in checkpoint["state_dict"].items()
-        }
-        self.lightning_module.load_state_dict(values, strict=strict)
-
-    @override
-    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
-            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-            moments = {
-                number: {name: shard_of(value, weights[number]) for name, value in values.items()}
-                for number, values in state["state"].items()
-            }
-            optimizer.load_state_dict({**state, "state": moments})
 
     @override
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:

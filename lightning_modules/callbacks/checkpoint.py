@@ -11,7 +11,7 @@ from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from typing_extensions import override
 
 from lightning_modules.background import Background
-from lightning_modules.callbacks.non_finite import NonFiniteLossError
+from lightning_modules.callbacks.non_finite import BadStepError
 from lightning_modules.position import follow_loader
 from lightning_modules.random_state import branch_off, random_state, set_random_state
 from lightning_modules.run_folder import RunFolder
@@ -155,7 +155,7 @@ class RunCheckpoint(Checkpoint):
 
         One process of several saves nothing by itself: it cannot know whether the others are there.
         """
-        doubtful = isinstance(exception, (NonFiniteLossError, OSError)) or not trainer.training
+        doubtful = isinstance(exception, (BadStepError, OSError)) or not trainer.training
         alone = trainer.world_size == 1
         if alone and not doubtful and self._between_steps and trainer.global_step > self._saved_step:
             progress: Any = trainer.fit_loop.epoch_loop.batch_progress.current

@@ -1,6 +1,6 @@
 """NonFinite: a step whose loss or gradient is no number is left out; a run of them stops the fit."""
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -14,8 +14,21 @@ from parallel.gradients import total_norm
 SHOWN = 8  # clips named in the message
 
 
-class NonFiniteLossError(UserError):
+class BadStepError(UserError):
+    """A step that training cannot go on from."""
+
+
+class NonFiniteLossError(BadStepError):
     """Too many steps in a row had a loss or gradient that is NaN or infinite."""
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """A callback that may still be writing a checkpoint."""
+
+    def finish(self) -> None:
+        """Wait until it is written."""
+        ...
 
 
 class NonFinite(Callback):
@@ -31,7 +44,7 @@ class NonFinite(Callback):
             raise ValueError(f"non_finite.in_a_row must be at least 0; {in_a_row} came.")
         self.in_a_row = in_a_row
         self.skipped = 0  # steps in the whole run
-        self._row = 0  # of the latest steps, without one that was made
+        self.row = 0  # of the latest steps, without one that was made
         self._clips: list[str] = []  # of the step at hand
         self._losses: list[Tensor] = []
 
@@ -54,11 +67,11 @@ class NonFinite(Callback):
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
         clips, self._clips, self._losses = self._clips, [], []
         if whole:
-            self._row = 0
+            self.row = 0
         elif not (scaled and torch.isfinite(loss)):  # else float16 overflowed, which its scaler answers
-            self._row, self.skipped = self._row + 1, self.skipped + 1
+            self.row, self.skipped = self.row + 1, self.skipped + 1
             pl_module.zero_grad(set_to_none=True)
-            if self._row > self.in_a_row:
+            if self.row > self.in_a_row:
                 raise NonFiniteLossError(self._message(trainer, float(loss), float(norm), clips))
 
     @override
@@ -69,16 +82,19 @@ class NonFinite(Callback):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"skipped": self.skipped, "row": self._row}
+        return {"skipped": self.skipped, "row": self.row}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.skipped, self._row = state_dict["skipped"], state_dict["row"]
+        self.skipped, self.row = state_dict["skipped"], state_dict["row"]
 
     def _message(self, trainer: Trainer, loss: float, norm: float, clips: list[str]) -> str:
         named = ", ".join(map(str, clips[:SHOWN])) or "unknown"
         more = f" and {len(clips) - SHOWN} more" if len(clips) > SHOWN else ""
-        row = f", as in {self._row - 1} before it" if self._row > 1 else ""
+        row = f", as in {self.row - 1} before it" if self.row > 1 else ""
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, Writes):
+                callback.finish()
         newest = RunFolder(trainer.default_root_dir).newest()
         goes_on = f"the same command goes on from {newest}" if newest else "nothing was saved yet"
         return (

@@ -17,15 +17,17 @@ class SeedSteps(Callback):
     """
 
     def __init__(self) -> None:
-        self._seed = 0
+        self._seed: int | None = None
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._seed = trainer.strategy.broadcast(torch.initial_seed())
+        if self._seed is None:  # a fit that goes on in this process is seeded by its latest step by now
+            self._seed = trainer.strategy.broadcast(torch.initial_seed())
 
     @override
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
+        assert self._seed is not None
         if trainer.world_size > 1 and not isinstance(trainer.strategy, MeshStrategy):
             begin_step(self._seed, trainer.current_epoch, batch_idx, trainer.global_rank)
