@@ -47,7 +47,8 @@ def test_a_batch_that_is_no_number_is_quarantined_and_the_run_goes_on_without_it
     after = stage.seen[step + 1 :]
     assert len(after) == 12 - saved
     assert not {bad} & {clip for clips in after for clip in clips}
-    assert after[: step - saved] == plan[saved:step]
+    gone = set(plan[step])
+    assert after[: step - saved] == [tuple(c for c in clips if c not in gone) for clips in plan[saved:step]]
     (samples,) = json.loads((config.parent / "runs/stand_in" / FILE).read_text()).values()
     assert {facts["clip_id"] for facts in samples.values()} == set(plan[step])
     assert {facts["step"] for facts in samples.values()} == {step + 1}
