@@ -8,6 +8,7 @@ else the machine does falls on both. Both clip gradients and step AdamW.
 import argparse
 import itertools
 import json
+import logging
 import os
 import socket
 import statistics
@@ -104,31 +105,36 @@ def seconds(ends: list[float]) -> list[float]:
 
 
 def rank(index: int, port: int, steps: int, rounds: int) -> None:
-    """One of the two processes; the first prints what was measured."""
+    """One of the two processes; the first prints what was measured, after each turn."""
     os.environ.update(
         MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), WORLD_SIZE="2", NODE_RANK="0", LOCAL_RANK=str(index)
     )
     warnings.filterwarnings("ignore", module="lightning")
     torch.set_num_threads(1)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     stage, plain = Stage(), None
     ours: list[float] = []
     theirs: list[float] = []
-    strategy = MeshStrategy(mesh=MeshConfig(dp_shard=2))
     for _ in range(rounds):
         trainer = L.Trainer(
-            accelerator="cpu", devices=2, strategy=strategy, max_steps=steps, logger=False,
-            gradient_clip_val=CLIP, enable_checkpointing=False, enable_progress_bar=False,
-            enable_model_summary=False, use_distributed_sampler=False,
+            accelerator="cpu", devices=2, strategy=MeshStrategy(mesh=MeshConfig(dp_shard=2)),
+            max_steps=steps, gradient_clip_val=CLIP, logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
         )  # fmt: skip
         stage.ends.clear()
         trainer.fit(stage, Clips(steps))
         ours += seconds(stage.ends)
         plain = plain or Plain()
         theirs += seconds(plain.ends(steps))
-    if index == 0:
-        ratio = statistics.median(ours) / statistics.median(theirs)
-        report = {"ours": statistics.median(ours), "plain": statistics.median(theirs), "ratio": ratio}
-        print(json.dumps({name: round(value, 4) for name, value in report.items()}))
+        if index == 0:
+            print(json.dumps(report(ours, theirs)), flush=True)
+
+
+def report(ours: list[float], plain: list[float]) -> dict[str, float]:
+    """Medians and their ratio over all turns so far."""
+    a, b = statistics.median(ours), statistics.median(plain)
+    return {"steps": len(ours), "ours": round(a, 4), "plain": round(b, 4), "ratio": round(a / b, 4)}
 
 
 def main() -> None:

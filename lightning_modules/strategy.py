@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
@@ -69,6 +70,12 @@ class MeshStrategy(SealedShards):
         super()._configure_launcher()
 
     @override
+    def _get_process_group_backend(self) -> str:
+        """Offloaded gradients lie in the host's memory, where nccl cannot add up their norms."""
+        name = super()._get_process_group_backend()
+        return f"cpu:gloo,cuda:{name}" if name == "nccl" and self.sharding.cpu_offload else name
+
+    @override
     def setup_environment(self) -> None:
         with meeting(self._place, self._start, self._end_launched):
             self._setup_distributed()
@@ -84,6 +91,8 @@ class MeshStrategy(SealedShards):
         assert self.accelerator is not None
         assert self.lightning_module is not None
         self.accelerator.setup(trainer)
+        if self.sharding.cpu_offload and self.root_device.type == "cpu":
+            rank_zero_warn("sharding.cpu_offload has no effect: there is no GPU to take weights from.")
         self.model = self.precision_plugin.convert_module(self.lightning_module)
         self._begin_equal(self.model)
         found = transformers(self.model)

@@ -9,9 +9,8 @@ from torch.autograd import Function
 from typing_extensions import override
 
 Group = dist.ProcessGroup
-ALL_GATHER = (
-    getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
-)  # the name before torch 2.14
+# the second names are those before torch 2.14
+ALL_GATHER = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 REDUCE_SCATTER = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
 
 

@@ -60,10 +60,12 @@ def loss_is_divided_twice() -> None:
 
 def padding_is_attended() -> None:
     """Keys of the padding take part."""
-    context.SplitSequence.tokens = property(  # type: ignore[assignment]
-        lambda self: -(-self._tokens // self.parts) * self.parts,
-        lambda self, value: setattr(self, "_tokens", value),
-    )
+
+    def before(self: Any, _: Any, args: Any) -> Any:
+        query, key, value = args
+        return query, *collectives.all_gather(torch.stack([key, value]), 3, self.sequence.group)
+
+    context.GatheredKeys.before = before  # type: ignore[method-assign]
 
 
 def whole_weights_are_not_averaged() -> None:
