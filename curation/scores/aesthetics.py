@@ -35,7 +35,7 @@ class Predictor:
         from PIL import Image
 
         batch = self.prepare(Image.fromarray(picture))[None]  # pyright: ignore
-        features = nn.functional.normalize(self.clip.encode_image(batch), dim=1)
+        features = nn.functional.normalize(self.clip.encode_image(batch), dim=1)  # pyright: ignore[reportCallIssue]
         return float(self.head(features))
 
 

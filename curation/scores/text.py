@@ -109,7 +109,7 @@ class TextOverlay(Observer):
             self.score = max(self.score, text_score(words))
             self.area = max(self.area, min(sum(word.area for word in words), 1.0))
 
-    def result(self) -> dict[str, float]:
+    def result(self) -> dict[str, float | None]:
         return {"text_score": self.score, "text_area": self.area, "text_fixed": fixed_text(self.frames)}
 
 
