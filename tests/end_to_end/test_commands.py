@@ -40,7 +40,8 @@ def check_pre_commit(words: list[str]) -> None:
 def check_python(words: list[str]) -> None:
     """By the module's own parser, which refuses by SystemExit."""
     module, *arguments = words
-    entry = import_module(f"{module}.__main__" if module == "evaluation.toy_world" else module)
+    packages = ("evaluation.toy_world", "parallel.plan")
+    entry = import_module(f"{module}.__main__" if module in packages else module)
     parser = (getattr(entry, "parser", None) or entry._parser)()
     if module == "curation.run" and not {*arguments[:1]} & {*entry.VERBS, "-h", "--help"}:
         arguments.insert(0, "run")  # its default verb

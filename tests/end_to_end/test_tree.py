@@ -18,6 +18,7 @@ PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 COMMANDS = [
     "curation.run",
+    "parallel.plan",
     "inference.run",
     "evaluation.run",
     "evaluation.toy_world",
