@@ -21,13 +21,17 @@ FACTS = ("tae", "text", "latent_mean", "latent_std")  # what an index of latents
 
 
 class Encoded(NamedTuple):
-    """One clip: latent float32 [t c h w], normalised; valid tokens float32 [l d] of each text encoder."""
+    """One clip: latent float32 [t c h w], normalised; valid tokens float32 [l d] of each text encoder.
+
+    `first` [1 c h w] is the normalised latent of the first frame alone, where the shards have it.
+    """
 
     latent: np.ndarray
     text: list[np.ndarray]
     clip_id: str
     caption: str
     fps: float
+    first: np.ndarray | None = None
 
 
 class LatentFormat:
@@ -55,13 +59,21 @@ class LatentFormat:
         with np.load(io.BytesIO(raw["text.npz"]), allow_pickle=False) as arrays:
             text = [arrays[name] for name in sorted(arrays)]  # embedding, embedding1, embedding2
         facts = json.loads(raw["json"])
-        latent = ((latent - self.mean) / self.std).astype(np.float32)
-        return Encoded(latent, text, clip_id, facts.get("caption") or "", float(facts["fps"]))
+        latent, first = self._normalised(latent), None
+        if "first.npy" in raw:
+            first = self._normalised(np.load(io.BytesIO(raw["first.npy"]), allow_pickle=False))
+        return Encoded(latent, text, clip_id, facts.get("caption") or "", float(facts["fps"]), first)
+
+    def _normalised(self, latent: np.ndarray) -> np.ndarray:
+        return ((latent - self.mean) / self.std).astype(np.float32)
 
     def collate(self, items: list[Encoded], numbers: Batch, epoch: int | None) -> dict[str, Any]:
         """Stack latents of one bucket and pad the texts."""
         texts = [self._text(of_one) for of_one in zip(*(item.text for item in items), strict=True)]
+        firsts = [item.first for item in items if item.first is not None]
+        given = {"first": torch.from_numpy(np.stack(firsts))} if len(firsts) == len(items) else {}
         return {
+            **given,
             "latent": torch.from_numpy(np.stack([item.latent for item in items])),
             "text": texts[0] if len(texts) == 1 else texts,
             "clip_id": [item.clip_id for item in items],
@@ -76,7 +88,8 @@ class LatentFormat:
 
 class LatentData(ShardData):
     """Batches of one bucket each: "latent" float32 "b t c h w", normalised; "text" with "embedding" "b l d"
-    and "mask" "b l", a list of such where several encoders read the captions; "clip_id", "caption", "fps".
+    and "mask" "b l", a list of such where several encoders read the captions; "clip_id", "caption", "fps";
+    "first" "b 1 c h w", the latent of the first frame alone, of shards that `encode --first-frame` made.
 
     Args:
         latents: Folder with train/ and val/, made by `python -m inference.run encode`.

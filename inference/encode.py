@@ -49,6 +49,8 @@ class EncodeOptions:
     """Clips at once."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
+    first_frame: bool = False
+    """Also the latent of each clip's first frame alone, which image-to-video trains on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,7 @@ class Encoders:
     text: TextEncoder | TextEnsemble
     prefix: tuple[str, ...]
     batch: int
+    first_frame: bool = False
 
     @property
     def channels(self) -> int:
@@ -115,7 +118,7 @@ def encode(shards: Path, tae: Path, out: Path, options: EncodeOptions, *, replac
         read_index(shards / "train")  # says what is missing
     encoders = _open(tae, options)
     made_by = [VERSION, indices, encoders.tae.hash, encoders.text.fingerprint]
-    mark = fingerprint([*made_by, options.prefix] if options.prefix else made_by)
+    mark = fingerprint(made_by + [options.prefix] * bool(options.prefix) + ["first"] * options.first_frame)
     _take_over(out, mark, replace)
     rows = [(split, row) for split in indices for row in indices[split]["shards"]]
     _check_buckets({row["bucket"] for _, row in rows}, encoders)
@@ -136,16 +139,16 @@ def _open(tae: Path, options: EncodeOptions) -> Encoders:
     loaded = load_model(tae, expect=TAE)
     loaded.model.to(device)
     text = open_encoder(options.text, options.max_tokens, device)
-    return Encoders(tae=loaded, tae_path=str(tae), text=text, prefix=options.prefix, batch=options.batch)
+    return Encoders(tae=loaded, tae_path=str(tae), text=text, prefix=options.prefix, batch=options.batch,
+                    first_frame=options.first_frame)  # fmt: skip
 
 
 def _check_buckets(buckets: set[str], encoders: Encoders) -> None:
     factor = encoders.tae.model.config.space_factor
-    for bucket in sorted(buckets):
-        shape = bucket_shape(bucket)
+    for shape in map(bucket_shape, sorted(buckets)):
         if shape.height % factor or shape.width % factor:
             raise UserError(
-                f"The bucket {bucket} has sides that are no multiples of {factor}, as the TAE needs. "
+                f"The bucket {shape} has sides that are no multiples of {factor}, as the TAE needs. "
                 "Curate the clips into other buckets."
             )
 
@@ -198,10 +201,11 @@ def _encoded(
     for batch in _batches(_clips(source, shape, totals, tick), encoders.batch):
         latents = encoders.latents([clip.frames for clip in batch])
         embeddings = encoders.embeddings([encoders.worded(clip.facts) for clip in batch])
-        for clip, latent, embedding in zip(batch, latents, embeddings, strict=True):
+        images = encoders.latents([clip.frames[:1] for clip in batch]) if encoders.first_frame else latents
+        for clip, latent, embedding, image in zip(batch, latents, embeddings, images, strict=True):
             totals.add(latent, clip.facts["fps"])
             files = {"json": clip.described, "latent.npy": npy(latent), "text.npz": npz(**embedding)}
-            yield Sample(clip.key, files)
+            yield Sample(clip.key, {**files, "first.npy": npy(image)} if encoders.first_frame else files)
             tick(1)
 
 

@@ -14,6 +14,7 @@ from inference.outputs import is_made
 from inference.pipeline import Pipeline, Shape
 from inference.prompts import Request
 from inference.sampling import Sampling
+from storage import hash_file
 
 OnStep = Callable[[int], Any]
 _FRAMES = "--frames must be at least 1; {} came."
@@ -48,9 +49,13 @@ def plan(
         "text": pipeline.text.fingerprint,
     }
     return [
-        Job(request, path, {**request._asdict(), **shared, **note})
+        Job(request, path, {**request._asdict(), **_image(request), **shared, **note})
         for request, path, note in zip(asked, paths, notes or [{}] * len(asked), strict=True)
     ]
+
+
+def _image(request: Request) -> dict[str, Any]:
+    return {} if request.image is None else {"image_sha256": hash_file(request.image)}
 
 
 def unfinished(jobs: Sequence[Job]) -> list[Job]:

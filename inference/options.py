@@ -16,6 +16,12 @@ def add_sampling(parser: argparse.ArgumentParser, kind: str) -> None:
     add("--tae", type=Path, help="model folder of the TAE (default: where training found it)")
     add("--size", metavar="WxH[xF]", help="a bucket the model was trained on (default: the usual one)")
     if kind == "video":
+        add(
+            "--image",
+            type=Path,
+            metavar="FILE",
+            help="the first frame, for a model trained with first frames",
+        )
         add("--frames", type=int, help="frames of the clip (default: as in --size, else the usual ones)")
     add("--off-bucket", action="store_true", help="also take sizes it never saw, if its tables hold them")
     add("--seed", type=int, default=0, help=f"seed of the first result {DEFAULT}")
@@ -68,4 +74,5 @@ def add_encode(parser: argparse.ArgumentParser) -> None:
     add("--prefix", nargs="+", choices=("fps", "camera"), default=(), help="what to put before captions")
     add("--batch", type=int, default=16, help=f"clips encoded at once {DEFAULT}")
     add("--device", default="auto", help=f"auto, cpu, cuda, cuda:1 {DEFAULT}")
+    add("--first-frame", action="store_true", help="also each clip's first frame alone, for image-to-video")
     add("--replace", action="store_true", help="first remove what another TAE or other shards left in --out")

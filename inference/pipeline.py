@@ -67,6 +67,12 @@ class Pipeline:
         std = torch.as_tensor(self.facts["latent_std"], dtype=latent.dtype, device=latent.device)
         return latent * std[:, None, None] + mean[:, None, None]
 
+    def normalise(self, latent: Tensor) -> Tensor:
+        """The inverse of `denormalise`."""
+        mean = torch.as_tensor(self.facts["latent_mean"], dtype=latent.dtype, device=latent.device)
+        std = torch.as_tensor(self.facts["latent_std"], dtype=latent.dtype, device=latent.device)
+        return (latent - mean[:, None, None]) / std[:, None, None]
+
     def checked(self, shape: Shape) -> Shape:
         """`shape` if the transformer was trained on it, or on clips whose single frames it is."""
         trained = list(dict.fromkeys([str(self.shape), *self.facts.get("buckets", ())]))

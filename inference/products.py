@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from console import UserError
+from inference.image import read_image
 from inference.jobs import Job, parse_shape, plan, run_jobs, unfinished
 from inference.outputs import output_paths, write_clip, write_image
 from inference.pipeline import Pipeline, Shape, open_pipeline
@@ -50,6 +51,9 @@ def make_products(options: argparse.Namespace, product: Product) -> int:
         raise UserError('Give one prompt, such as "a red ball moves left", or --prompts FILE.')
     prompts = read_prompts(options.prompts) if options.prompts else [" ".join(options.prompt)]
     asked = requests(prompts, options.seed, options.count)
+    if not product.still and options.image is not None:
+        read_image(options.image)  # fails now, and not after the models are open
+        asked = [request._replace(image=str(options.image)) for request in asked]
     paths = output_paths(options.out, asked, product.suffix)
     pipeline = open_pipeline(options.model, options.tae, options.device)
     written = _rewritten(options, pipeline, asked)

@@ -16,10 +16,14 @@ STRANGER = "\U00010190"  # the Roman sextans: no text encoder was taught it
 
 
 class Request(NamedTuple):
-    """One clip to make. The seed alone decides its noise, whatever else is in the batch."""
+    """One clip to make. The seed alone decides its noise, whatever else is in the batch.
+
+    `image` is the path of its first frame, where one is given.
+    """
 
     prompt: str
     seed: int
+    image: str | None = None
 
 
 def requests(prompts: Sequence[str], seed: int, count: int) -> list[Request]:

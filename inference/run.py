@@ -89,6 +89,7 @@ def _run_encode(options: argparse.Namespace) -> int:
         prefix=tuple(options.prefix),
         batch=options.batch,
         device=options.device,
+        first_frame=options.first_frame,
     )
     print(encode(options.shards, options.tae, options.out, settings, replace=options.replace))
     return 0

@@ -5,18 +5,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from flow.guidance import guide
 from flow.watch import Watched
 from inference.block_cache import cache_blocks
+from inference.image import condition
 from inference.pipeline import Pipeline, Shape
+from inference.pixels import to_pixels, to_values
 from inference.preview import Preview
 from inference.prompts import Request
 from inference.sampling import Sampling
 from models.text import TextSequence
+
+__all__ = ["generate", "noise", "sample_latent", "to_pixels", "to_values"]
 
 OnEstimate = Callable[[int, Tensor], None]  # steps done, and the data as the model sees them by now
 
@@ -67,8 +70,12 @@ def sample_latent(
     cached = cache_blocks(pipeline.transformer, sampling.cache) if sampling.cache else None
     transformer = pipeline.transformer if cached is None else cached.transformer
 
+    extra = condition(pipeline, asked, shape)
+    extra = extra if extra is None or not guided else torch.cat([extra, extra])
+
     def velocity(point: Tensor, time: Tensor) -> Tensor:
-        return transformer(point, time, text.first(len(point)))
+        rows = len(point)
+        return transformer(point, time, text.first(rows), None if extra is None else extra[:rows])
 
     interval = (sampling.guidance_from, sampling.guidance_until)
     watched = Watched(guide(velocity, float(sampling.guidance), interval) if guided else velocity)
@@ -91,14 +98,3 @@ def noise(pipeline: Pipeline, seeds: Sequence[int], shape: Shape) -> Float[Tenso
     channels = pipeline.transformer.config.latent_channels
     drawn = [torch.randn(t, channels, h, w, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return torch.stack(drawn).to(pipeline.device)
-
-
-def to_pixels(video: Float[Tensor, "b t 3 h w"]) -> UInt8[np.ndarray, "b t h w 3"]:
-    """[-1, 1] to uint8, rounded."""
-    scaled = ((video.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return rearrange(scaled, "b t c h w -> b t h w c").cpu().numpy()
-
-
-def to_values(frames: UInt8[np.ndarray, "b t h w 3"]) -> Float[Tensor, "b t 3 h w"]:
-    """uint8 to [-1, 1], the inverse of `to_pixels`."""
-    return rearrange(torch.from_numpy(frames), "b t h w c -> b t c h w").float() / 127.5 - 1

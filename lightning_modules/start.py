@@ -12,10 +12,13 @@ from models.transformer import Transformer
 def begin_with(folder: str, transformer: Transformer, facts: Mapping[str, Any]) -> None:
     """Copy the weights of the model folder `folder` into `transformer`, which trains under `facts`.
 
-    Another shape, another TAE or another text encoder is a UserError that names both sides.
+    Another shape, another TAE or another text encoder is a UserError that names both sides. Extra
+    channels that only `transformer` has stay as they were built: zero, without effect.
     """
     before = load_model(folder, expect=Transformer)
     here, there = asdict(transformer.config), asdict(before.model.config)
+    gains = there["extra_channels"] == 0
+    there["extra_channels"] = here["extra_channels"] if gains else there["extra_channels"]
     differ = [f"{name} {there[name]} there, {here[name]} here" for name in here if here[name] != there[name]]
     if differ:
         raise UserError(
@@ -29,7 +32,7 @@ def begin_with(folder: str, transformer: Transformer, facts: Mapping[str, Any]) 
                 f"'{folder}' was trained on the {part} {old}, the latents here are of {new}. "
                 f"Encode the clips with the {part} of then, or train without model.start."
             )
-    transformer.load_state_dict(before.model.state_dict())
+    transformer.load_state_dict(before.model.state_dict(), strict=not gains)
 
 
 def _identity(value: Any) -> str:

@@ -22,6 +22,7 @@ from lightning_modules.average import averaged, follow
 from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedule
 from lightning_modules.run_folder import RunFolder
 from lightning_modules.start import begin_with
+from models.conditioning.first_frame import channels, first_frame
 from models.text import TextEncoder, TextEnsemble, TextSequence, TextTokens
 from models.text.ensemble import encoders_of
 from models.transformer import Transformer, TransformerConfig
@@ -41,6 +42,7 @@ class T2VModule(L.LightningModule):
         sampling: How the samples shown during training are made.
         execution: What the blocks keep for the backward pass, and whether they are compiled.
         start: Model folder of the stage before, whose weights a run begins with.
+        first_frame: Chance that a clip trains with its first frame given (image-to-video; not in the paper).
     """
 
     def __init__(  # noqa: PLR0913, each is a key of a config
@@ -53,16 +55,24 @@ class T2VModule(L.LightningModule):
         sampling: Sampling = Sampling(),  # noqa: B008, it is frozen
         execution: Execution = Execution(),  # noqa: B008
         null_text: str = "",
+        first_frame: float = 0.0,
         start: str | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= text_drop <= 1:
             raise ValueError(f"text_drop must be in [0, 1]; {text_drop} came.")
+        needed = channels(transformer.latent_channels)
+        if not 0 <= first_frame <= 1 or (first_frame and transformer.extra_channels != needed):
+            raise ValueError(
+                f"first_frame must be in [0, 1], and above 0 transformer.extra_channels must be {needed}; "
+                f"{first_frame} and {transformer.extra_channels} came."
+            )
         self.transformer = Transformer(transformer)
         self.average = averaged(self.transformer, ema)
         execution.put_on(self.transformer)  # the average has no backward pass
         self.optimizer_config, self.text_drop, self.time_mean = optimizer, text_drop, time_mean
         self.sampling, self.null_text, self.start = sampling, null_text, start
+        self.first_frame = first_frame
 
     def setup(self, stage: str) -> None:
         """Read from the latents what made them; whoever samples from this model must use the same."""
@@ -96,9 +106,8 @@ class T2VModule(L.LightningModule):
         dropped = torch.rand(len(latent), device=self.device) < self.text_drop
         text = [replace_text(each, dropped, null) for each, null in zip(text, self.nulls, strict=True)]
         time = draw_times(len(latent), mean=self.time_mean).to(self.device)
-        losses = flow_matching_loss(
-            self._velocity(self.transformer, text), latent, torch.randn_like(latent), time
-        )
+        velocity = self._velocity(self.transformer, text, self._first_frames(batch, self.first_frame))
+        losses = flow_matching_loss(velocity, latent, torch.randn_like(latent), time)
         loss = losses.mean()
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
@@ -107,6 +116,10 @@ class T2VModule(L.LightningModule):
         """The same loss on held-out clips at fixed times with fixed noise (Sec. 3.2.2, Fig. 15)."""
         self.log("val/loss", self._held_out_loss(batch, batch_idx), prog_bar=True,
                  batch_size=len(batch["latent"]), sync_dist=True)  # fmt: skip
+        if self.first_frame:
+            given = self._first_frames(batch, share=1.0)
+            self.log("val/loss_first_frame", self._held_out_loss(batch, batch_idx, given),
+                     batch_size=len(batch["latent"]), sync_dist=True)  # fmt: skip
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """As in validation."""
@@ -171,16 +184,28 @@ class T2VModule(L.LightningModule):
             self._tae = (loaded.model,)
         return self._tae[0]
 
-    def _held_out_loss(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def _first_frames(self, batch: dict[str, Any], share: float) -> Tensor | None:
+        """The condition of a batch in which a `share` of the clips is given its first frame."""
+        if not share:
+            return None
+        if "first" not in batch:
+            raise UserError(
+                "The latents have no first frames, which model.first_frame trains on. Encode them with: "
+                "python -m inference.run encode --first-frame ..."
+            )
+        given = torch.rand(len(batch["latent"]), device=self.device) < share
+        return first_frame(batch["first"], batch["latent"].shape[1], given)
+
+    def _held_out_loss(self, batch: dict[str, Any], batch_idx: int, given: Tensor | None = None) -> Tensor:
         latent = batch["latent"]
         generator = torch.Generator().manual_seed(batch_idx)
         noise = torch.randn(latent.shape, generator=generator).to(latent)
-        velocity = self._velocity(self.exported_model(), TextSequence.of_batch(batch["text"]))
+        velocity = self._velocity(self.exported_model(), TextSequence.of_batch(batch["text"]), given)
         return flow_matching_loss(velocity, latent, noise, at_quantiles(len(latent)).to(latent)).mean()
 
     @staticmethod
-    def _velocity(transformer: Transformer, text: Sequence[TextTokens]):
-        return lambda point, time: transformer(point, time, text)
+    def _velocity(transformer: Transformer, text: Sequence[TextTokens], extra: Tensor | None = None):
+        return lambda point, time: transformer(point, time, text, extra)
 
 
 def replace_text(text: TextTokens, rows: Tensor, null: Tensor) -> TextTokens:

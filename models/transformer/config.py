@@ -18,6 +18,8 @@ class TransformerConfig:
     """Hidden channels of the feed-forward layer: SwiGLU's, or those of the DiT block's two matrices."""
     latent_channels: int = 16
     """Channels of the TAE's latent."""
+    extra_channels: int = 0
+    """Input channels beside the noisy latent, for a condition of its size; 0 adds no weights."""
     patch: int = 2
     """Rows and columns of latent that become one token; frames are never merged."""
     grid: tuple[int, int, int] = (32, 96, 96)

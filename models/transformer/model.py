@@ -11,7 +11,7 @@ from models.transformer.block import Block
 from models.transformer.config import TransformerConfig
 from models.transformer.dit_block import DiTBlock
 from models.transformer.modulation import SharedModulation, TimeEmbedding, modulate
-from models.transformer.patchify import Patchify, unpatch
+from models.transformer.patchify import ExtraPatches, Patchify, unpatch
 from models.transformer.position import PLACES, FactorisedPosition
 
 BLOCKS = {"llama": Block, "dit": DiTBlock}
@@ -62,6 +62,9 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.patchify = Patchify(config.latent_channels, config.patch, config.width)
+        self.extra = (
+            ExtraPatches(config.extra_channels, config.patch, config.width) if config.extra_channels else None
+        )
         self.position = FactorisedPosition(config.grid, config.width)
         self.text = TextEmbedder(config.text_widths, config.width)
         self.time = TimeEmbedding(config.width)
@@ -70,11 +73,22 @@ class Transformer(nn.Module):
         self.output = Output(config.width, config.latent_channels * config.patch**2, config.norm_eps)
 
     def forward(
-        self, latent: Float[Tensor, "b t c h w"], time: Float[Tensor, " b"], text: Sequence[TextTokens]
+        self,
+        latent: Float[Tensor, "b t c h w"],
+        time: Float[Tensor, " b"],
+        text: Sequence[TextTokens],
+        extra: Float[Tensor, "b t extra h w"] | None = None,
     ) -> Float[Tensor, "b t c h w"]:
-        """Velocity of a normalised latent; `time` is 0 at noise, 1 at data; one `TextTokens` an encoder."""
+        """Velocity of a normalised latent; `time` is 0 at noise, 1 at data; one `TextTokens` an encoder.
+
+        `extra` is a condition of `extra_channels` channels; without it, the model does as with zeros.
+        """
         t, h, w = latent.shape[1], latent.shape[3] // self.config.patch, latent.shape[4] // self.config.patch
         x = self.patchify(latent)
+        if extra is not None:
+            if self.extra is None:
+                raise ValueError("The model has no extra_channels; a condition came that needs them.")
+            x = x + self.extra(extra)
         positions = PLACES[self.config.positions](self.position(t, h, w), len(self.blocks))
         embedded_time = self.time(time)
         modulation = self.modulation(embedded_time)

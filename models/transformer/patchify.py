@@ -33,3 +33,20 @@ class Patchify(nn.Module):
 
     def forward(self, latent: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b n d"]:
         return self.linear(patches(latent, self.patch))
+
+
+class ExtraPatches(nn.Module):
+    """Extra input channels, added to the embedded patches; zero at the start, and for zeros always."""
+
+    def __init__(self, channels: int, patch: int, width: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.linear = nn.Linear(channels * patch * patch, width, bias=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Zero: a model that gains a condition begins as it was."""
+        nn.init.zeros_(self.linear.weight)
+
+    def forward(self, extra: Float[Tensor, "b t c h w"]) -> Float[Tensor, "b n d"]:
+        return self.linear(patches(extra, self.patch))

@@ -80,9 +80,16 @@ def write_clips(
 
 
 def write_latents(
-    out: Path, *, train: int = 10, val: int = 4, channels: int = 3, widths: tuple[int, ...] = (5,)
+    out: Path,
+    *,
+    train: int = 10,
+    val: int = 4,
+    channels: int = 3,
+    widths: tuple[int, ...] = (5,),
+    first: bool = False,
 ) -> Path:
-    """A set of train/ and val/ shards of encoded clips; text n has 1 + n % 4 tokens of each of `widths`."""
+    """A set of train/ and val/ shards of encoded clips; text n has 1 + n % 4 tokens of each of `widths`,
+    first frame n, if there is one, 5 + 3 n everywhere."""
     rng = np.random.default_rng(0)
     for split, count in (("train", train), ("val", val)):
         samples = []
@@ -96,6 +103,10 @@ def write_latents(
             np.savez(text, **tokens)
             facts = json.dumps({"bucket": "32x32x16", "fps": 8.0, "caption": f"{split} {number}"}).encode()
             files = {"json": facts, "latent.npy": latent.getvalue(), "text.npz": text.getvalue()}
+            if first:
+                image = io.BytesIO()
+                np.save(image, np.full((1, channels, 4, 4), 5 + 3 * number, np.float32))
+                files["first.npy"] = image.getvalue()
             samples.append((f"{split}{number:03d}", files))
         write_shard(out / split / "shard-000000.tar", samples)
         facts = {

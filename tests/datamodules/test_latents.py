@@ -88,3 +88,16 @@ def test_texts_of_several_encoders_come_as_a_list_each_padded_for_itself(tmp_pat
     assert second["embedding"].shape == (6, 4, 7)
     assert torch.equal(first["mask"], second["mask"])
     assert sorted(first["mask"].sum(dim=1).tolist()) == [1, 1, 2, 2, 3, 4]
+
+
+def test_first_frames_come_normalised_where_the_shards_have_them(folder, tmp_path):
+    shown = write_latents(tmp_path / "shown", train=8, first=True)
+    data = LatentData(str(shown), batch_size=4, memory=True)
+    data.setup("fit")
+    for batch in data.train_dataloader():
+        assert batch["first"].shape == (4, 1, 3, 4, 4)
+        numbers = [int(clip.removeprefix("train")) for clip in batch["clip_id"]]
+        assert batch["first"][:, 0, 0, 0, 0].tolist() == pytest.approx([1 + number for number in numbers])
+    plain = LatentData(str(folder), batch_size=4, memory=True)
+    plain.setup("fit")
+    assert "first" not in next(iter(plain.train_dataloader()))

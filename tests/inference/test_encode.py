@@ -1,5 +1,7 @@
 """Encoded shards hold the TAE's latents and the captions' tokens, survive a kill, never mix two origins."""
 
+import dataclasses
+import io
 import json
 import shutil
 
@@ -195,3 +197,24 @@ def test_no_shards_and_no_tae_say_how_to_make_them(shards, model_folders, tmp_pa
 def test_an_unknown_text_encoder_is_named(shards, model_folders, tmp_path):
     with pytest.raises(UserError, match="'ul9'"):
         encode(shards, model_folders[0], tmp_path / "out", EncodeOptions(text="ul9"))
+
+
+def test_the_first_frame_alone_is_encoded_where_it_is_asked_for(shards, model_folders, tae, tmp_path):
+    out = tmp_path / "with"
+    encode(shards, model_folders[0], out, dataclasses.replace(OPTIONS, first_frame=True))
+    clips = {
+        sample.key: sample.files["mp4"] for sample in read_samples(shards / "train" / "shard-000000.tar")
+    }
+    for sample in read_samples(out / "train" / "shard-000000.tar"):
+        image = np.load(io.BytesIO(sample.files["first.npy"]))
+        video = to_values(read_video(io.BytesIO(clips[sample.key]))[None])
+        with torch.no_grad():
+            alone = tae.encode(video[:, :1]).mean[0]
+        np.testing.assert_allclose(image, alone.numpy(), atol=1e-5)
+
+
+def test_latents_with_and_without_first_frames_are_not_mixed(done):
+    shards, tae, out = done
+    assert not [s for s in read_samples(out / "val" / "shard-000000.tar") if "first.npy" in s.files]
+    with pytest.raises(UserError, match="--replace"):
+        encode(shards, tae, out, dataclasses.replace(OPTIONS, first_frame=True))

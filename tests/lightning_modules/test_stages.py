@@ -1,8 +1,11 @@
 """The two stages: what each step looks at, what is dropped, what is averaged, what is measured."""
 
+import dataclasses
+
 import pytest
 import torch
 
+from console import UserError
 from lightning_modules.optimization import OptimizerConfig
 from lightning_modules.t2v import T2VModule, replace_text
 from lightning_modules.tae import LatentMoments, TAEModule
@@ -89,6 +92,52 @@ def test_with_an_average_that_is_what_is_exported_and_without_it_the_weights():
     averaged, plain = t2v(ema=0.9), t2v()
     assert averaged.exported_model() is averaged.average.module
     assert plain.exported_model() is plain.transformer
+
+
+def i2v(**options) -> T2VModule:
+    shape = dataclasses.replace(SHAPE, extra_channels=5)
+    module = T2VModule(shape, OptimizerConfig(), **options)
+    module.log = lambda *args, **kwargs: None
+    module.__dict__["nulls"] = (torch.full((2, 6), 7.0),)
+    return module
+
+
+def told(module: T2VModule, size: int) -> torch.Tensor:
+    """The condition that the transformer gets in one training step, whose masks say who has a frame."""
+    seen = []
+    handle = module.transformer.register_forward_pre_hook(lambda _, args: seen.append(args[3]))
+    with torch.no_grad():
+        module.training_step({**batch(size), "first": torch.randn(size, 1, 4, 4, 4)}, 0)
+    handle.remove()
+    return seen[0]
+
+
+@pytest.mark.parametrize("share", [0.2, 1.0])
+def test_first_frames_are_given_as_often_as_asked(share):
+    extra = told(i2v(first_frame=share), 10_000)
+    given = extra[:, 0, 0, 0, 0]
+    assert given.mean().item() == pytest.approx(share, abs=0.02)
+    assert not extra[given == 0].any()
+    assert extra[given == 1, 0, 1:].any()
+
+
+def test_without_first_frames_a_stage_gives_none_and_draws_the_same_numbers():
+    assert told(i2v(), 4) is None
+    torch.manual_seed(0)
+    before = t2v().training_step(batch(4), 0)
+    torch.manual_seed(0)
+    assert torch.equal(t2v(first_frame=0.0).training_step(batch(4), 0), before)
+
+
+def test_latents_without_first_frames_are_refused_by_a_stage_that_needs_them():
+    with pytest.raises(UserError, match="encode --first-frame"):
+        i2v(first_frame=0.5).training_step(batch(2), 0)
+
+
+@pytest.mark.parametrize("share", [0.5, 1.5, -0.1])
+def test_first_frames_need_channels_and_a_chance(share):
+    with pytest.raises(ValueError, match=r"extra_channels must be 5"):
+        t2v(first_frame=share)
 
 
 def tae_module(**weights) -> TAEModule:

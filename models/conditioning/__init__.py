@@ -1,0 +1,1 @@
+"""Conditions of the transformer beside text and time, as values: one file = one condition."""
