@@ -198,15 +198,19 @@ def _encoded(
     source: Path, shape: Shape, encoders: Encoders, totals: "Totals", tick: OnStep
 ) -> Iterator[Sample]:
     """The samples of one shard, encoded a batch at a time."""
+    silent = 0  # clips whose camera nobody has named
     for batch in _batches(_clips(source, shape, totals, tick), encoders.batch):
         latents = encoders.latents([clip.frames for clip in batch])
         embeddings = encoders.embeddings([encoders.worded(clip.facts) for clip in batch])
         images = encoders.latents([clip.frames[:1] for clip in batch]) if encoders.first_frame else latents
+        silent += sum(not clip.facts.get("camera_motion") for clip in batch)
         for clip, latent, embedding, image in zip(batch, latents, embeddings, images, strict=True):
             totals.add(latent, clip.facts["fps"])
             files = {"json": clip.described, "latent.npy": npy(latent), "text.npz": npz(**embedding)}
             yield Sample(clip.key, {**files, "first.npy": npy(image)} if encoders.first_frame else files)
             tick(1)
+    if silent and "camera" in encoders.prefix:
+        print(f"warning: {silent} clips of {source} name no camera_motion", file=sys.stderr)
 
 
 def _clips(source: Path, shape: Shape, totals: "Totals", tick: OnStep) -> Iterator[Frames]:

@@ -38,6 +38,10 @@ class TextSource:
     reads: str = "prompt"
     """Name in READS."""
 
+    def __str__(self) -> str:
+        """As `parse_sources` reads it, whatever limit it is given for others."""
+        return f"{self.source}@{self.max_tokens}" + ("" if self.reads == "prompt" else f":{self.reads}")
+
     def __post_init__(self) -> None:
         if self.reads not in READS:
             raise ValueError(f"A text encoder cannot read '{self.reads}'. Take one of: {', '.join(READS)}.")
@@ -71,7 +75,7 @@ def open_text(written: str, max_tokens: int = 64) -> "TextEncoder | TextEnsemble
     encoders = [open_text_encoder(each.source, each.max_tokens) for each in sources]
     if len(encoders) == 1 and sources[0].reads == "prompt":
         return encoders[0]
-    return TextEnsemble(encoders, [each.reads for each in sources], name=written)
+    return TextEnsemble(encoders, [each.reads for each in sources], name="+".join(map(str, sources)))
 
 
 class TextEnsemble:

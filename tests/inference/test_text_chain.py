@@ -35,7 +35,7 @@ def spec(tmp_path_factory) -> str:
 
 
 @pytest.fixture
-def latents(shards, model_folders, spec, tmp_path):
+def latents(shards, model_folders, spec, tmp_path, capsys):
     """Latents of `shards`, of whose captions the first of each split asks for letters."""
     for split, name in (("train", "shard-000000.tar"), ("val", "shard-000000.tar")):
         samples = list(read_samples(shards / split / name))
@@ -44,6 +44,7 @@ def latents(shards, model_folders, spec, tmp_path):
         first = samples[0]._replace(files={**samples[0].files, "json": caption.encode()})
         write_samples(shards / split / name, [first, *samples[1:]])
     encode(shards, model_folders[0], tmp_path / "latents", EncodeOptions(text=spec, prefix=("fps", "camera")))
+    assert "clips of" in capsys.readouterr().err  # the second clip of each shard names no camera
     return tmp_path / "latents"
 
 

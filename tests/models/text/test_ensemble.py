@@ -120,3 +120,10 @@ def test_a_line_opens_an_encoder_or_an_ensemble(ensemble):
     assert readers_of(both) == both.encoders[:1]
     for mine, theirs in zip(both.encode([QUOTING]), ensemble.encode([QUOTING])[::2], strict=True):
         torch.testing.assert_close(mine, theirs)
+
+
+def test_the_name_of_an_ensemble_opens_the_same_one_whatever_the_common_limit(ensemble):
+    ul2, _, byt5 = (encoder.name for encoder in ensemble.encoders)
+    first = open_text(f"{ul2}@30+{byt5}:quoted", max_tokens=7)
+    assert [encoder.max_tokens for encoder in first.encoders] == [30, 7]
+    assert open_text(first.name, first.max_tokens).fingerprint == first.fingerprint
