@@ -21,7 +21,7 @@ from console import UserError
 from inference.clips import Frames, bucket_shape, decode_clip
 from inference.jobs import OnStep, ticking
 from inference.pipeline import Shape, open_encoder, pick_device
-from inference.shards import INDEX, Sample, npy, npz, read_index, read_samples, write_samples
+from inference.shards import INDEX, Sample, embedding_name, npy, npz, read_index, read_samples, write_samples
 from inference.t2v import to_values
 from inference.weights import LoadedModel, load_model
 from models.tae import TAE
@@ -87,10 +87,8 @@ class Encoders:
 
     def worded(self, facts: dict[str, Any]) -> str:
         """The caption of a clip behind its prefix."""
-        fps = float(facts["fps"]) if "fps" in self.prefix else None
-        return prefixed(
-            facts["caption"], fps, facts.get("camera_motion") if "camera" in self.prefix else None
-        )
+        camera = facts.get("camera_motion") if "camera" in self.prefix else None
+        return prefixed(facts["caption"], float(facts["fps"]) if "fps" in self.prefix else None, camera)
 
     def facts(self) -> dict[str, Any]:
         """What the index says of the encoders, for the model that trains on their latents."""
@@ -198,7 +196,7 @@ def _encoded(
     source: Path, shape: Shape, encoders: Encoders, totals: "Totals", tick: OnStep
 ) -> Iterator[Sample]:
     """The samples of one shard, encoded a batch at a time."""
-    silent = 0  # clips whose camera nobody has named
+    silent = 0  # about the camera
     for batch in _batches(_clips(source, shape, totals, tick), encoders.batch):
         latents = encoders.latents([clip.frames for clip in batch])
         embeddings = encoders.embeddings([encoders.worded(clip.facts) for clip in batch])
@@ -226,11 +224,6 @@ def _clips(source: Path, shape: Shape, totals: "Totals", tick: OnStep) -> Iterat
 def _batches(clips: Iterator[Frames], size: int) -> Iterator[list[Frames]]:
     while batch := list(islice(clips, size)):
         yield batch
-
-
-def embedding_name(place: int) -> str:
-    """Name in a .npz file of the embedding of an encoder by its place: embedding, embedding1, embedding2."""
-    return f"embedding{place or ''}"
 
 
 class Totals:

@@ -95,6 +95,11 @@ def npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def embedding_name(place: int) -> str:
+    """Name in a .npz file of the embedding of an encoder by its place: embedding, embedding1, embedding2."""
+    return f"embedding{place or ''}"
+
+
 def npz(**arrays: np.ndarray) -> bytes:
     """The bytes of a .npz file."""
     buffer = io.BytesIO()

@@ -4,12 +4,12 @@ Both are put on from outside and change no name of a parameter; the model knows 
 checkpointing, then compiling, and only then sharding.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
 Checkpointing = Literal["none", "full", "selective"]
@@ -53,15 +53,33 @@ def checkpoint_blocks(model: nn.Module, kind: Checkpointing) -> None:
         return
     options: dict[str, Any] = {"use_reentrant": False}
     if kind == "selective":
-        options["context_fn"] = partial(create_selective_checkpoint_contexts, _keep_products)
+        options["context_fn"] = _selective
     for block in model.blocks:  # pyright: ignore[reportGeneralTypeIssues]
-        block.forward = partial(checkpoint, block.forward, **options)
+        block.forward = Recomputed(block.forward, options)
 
 
 def compile_blocks(model: nn.Module, **options: Any) -> None:
     """Compile each of `model.blocks` in place by torch.compile with `options`; equal ones share code."""
     for block in model.blocks:  # pyright: ignore[reportGeneralTypeIssues]
         block.compile(**options)
+
+
+class Recomputed:
+    """A block's forward pass that is run again in the backward pass.
+
+    Not a partial of `checkpoint`, which the compiler would skip, nor a closure, which copies of the block
+    would share.
+    """
+
+    def __init__(self, forward: Callable[..., Tensor], options: dict[str, Any]) -> None:
+        self.forward, self.options = forward, options
+
+    def __call__(self, *inputs: Any) -> Tensor:
+        return checkpoint(self.forward, *inputs, **self.options)
+
+
+def _selective() -> Any:
+    return create_selective_checkpoint_contexts(_keep_products)
 
 
 def _keep_products(_context: Any, operator: Any, *_args: Any, **_kwargs: Any) -> CheckpointPolicy:
