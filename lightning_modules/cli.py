@@ -68,7 +68,7 @@ A value may be a path to another YAML (data: data/clips.yaml), read relative to 
   lightning {name} --model.help lightning_modules.tae.TAEModule   the options of one stage
 
 Ctrl-C, SIGTERM and SIGUSR1 finish the step, save a checkpoint and stop; a second Ctrl-C stops at once.
-exit codes: 0 done, 2 the input cannot be used, 3 disk full, 75 a process hangs or is gone,
+exit codes: 0 done, 2 the input cannot be used, 3 disk full, 75 a process stands still,
 130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM
 """
 

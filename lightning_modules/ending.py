@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from lightning.fabric.plugins.environments import ClusterEnvironment, SLURMEnvironment
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
@@ -15,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from console import UserError
 from lightning_modules.callbacks.stop import Stopped
 from lightning_modules.checkpoint_io import check_fits, open_checkpoint
+from lightning_modules.meeting import Place
 
 PARENT = "MOVIEGEN_PARENT"  # names the process that a command was typed as to those that it starts
 PATIENCE = 60  # seconds for scontrol to answer
@@ -45,7 +47,21 @@ def guarded(
         path = kwargs.get("ckpt_path")
         if path and "loading state_dict" in str(error):
             check_fits(Path(path), open_checkpoint(Path(path))["state_dict"], model.state_dict())
+        lost = Place(trainer.global_rank, trainer.world_size).lost(error) if trainer.world_size > 1 else None
+        if lost is not None:
+            raise lost from error
         raise
+
+
+def no_other_requeue(plugins: list[Any]) -> list[Any]:
+    """`plugins`, and Slurm's environment without Lightning's requeue, which would save amid a step."""
+    given = any(isinstance(plugin, ClusterEnvironment) for plugin in plugins)
+    if given or not SLURMEnvironment.detect():
+        return plugins
+    try:
+        return [*plugins, SLURMEnvironment(auto_requeue=False)]
+    except RuntimeError as error:  # how Lightning tells of options of srun that it does not know
+        raise UserError(str(error)) from error
 
 
 def requeue_job() -> None:

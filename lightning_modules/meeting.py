@@ -20,8 +20,8 @@ class Place:
 
     rank: int
     world: int
-    address: str
-    port: int
+    address: str = ""
+    port: int = 0
 
     def __str__(self) -> str:
         return f"Process {self.rank} of {self.world}"

@@ -27,7 +27,7 @@ from lightning_modules.callbacks.stop import GracefulStop
 from lightning_modules.callbacks.throughput import Throughput
 from lightning_modules.callbacks.watchdog import Watchdog
 from lightning_modules.checkpoint_io import AtomicCheckpointIO
-from lightning_modules.ending import be_the_parent, guarded, say
+from lightning_modules.ending import be_the_parent, guarded, no_other_requeue, say
 from lightning_modules.measurement import Tabulated, keep_measurement, record_measurement
 from lightning_modules.metrics_file import MetricsFile
 from lightning_modules.mistakes import describe, explain, merged_config, unknown_keys
@@ -124,7 +124,7 @@ class StageCLI(LightningCLI):
         theirs = asked["callbacks"] or []
         return super().instantiate_trainer(
             logger=loggers,
-            plugins=[AtomicCheckpointIO(), *_listed(asked["plugins"])],
+            plugins=[AtomicCheckpointIO(), *no_other_requeue(_listed(asked["plugins"]))],
             callbacks=[*ours, *_listed(theirs)],
             **kwargs,
         )
@@ -148,7 +148,7 @@ class StageCLI(LightningCLI):
         be_the_parent()
         self._get(self.config_init, "watchdog").requeue = self._get(self.config, "requeue")
         folder, config = self.folder, self.config_text
-        if rank_zero_only.rank == 0 and not self._prepare(folder, config):
+        if not self._prepare(folder, config):
             return
         self._train(kwargs)
         if self._exporter.needs_validation(self.trainer, self.model):
@@ -178,20 +178,23 @@ class StageCLI(LightningCLI):
         say(f"Predictions: {target}")
 
     def _prepare(self, folder: RunFolder, config: str) -> bool:
-        """Make the folder ready for this fit; False where nothing is left to do."""
-        if self._get(self.config, "restart") and (old := folder.set_aside()):
+        """Make the folder ready for this fit; False, in every process, where nothing is left to do."""
+        leads, restart = rank_zero_only.rank == 0, self._get(self.config, "restart")
+        if leads and restart and (old := folder.set_aside()):
             say(f"The earlier run is now in {old}.")
         data = self.datamodule.fingerprint() if hasattr(self.datamodule, "fingerprint") else None
-        folder.check_same(config, data)
-        step = folder.finished(config)
-        if step is not None:
-            say(f"'{folder.path}' is finished (step {step}). To go on, raise trainer.max_steps or")
-            say("trainer.max_time; to begin anew, give --restart true.")
-            return False
-        folder.clean()
-        folder.reopen()
-        folder.write_config(config)
-        folder.add_facts(data=data)
+        if leads or not restart:  # else the first process is moving the folder
+            folder.check_same(config, data)
+            step = folder.finished(config)
+            if step is not None:
+                say(f"'{folder.path}' is finished (step {step}). To go on, raise trainer.max_steps or")
+                say("trainer.max_time; to begin anew, give --restart true.")
+                return False
+        if leads:
+            folder.clean()
+            folder.reopen()
+            folder.write_config(config)
+            folder.add_facts(data=data)
         return True
 
     def _train(self, kwargs: dict[str, Any]) -> None:

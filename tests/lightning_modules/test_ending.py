@@ -4,8 +4,10 @@ import os
 import signal
 
 import pytest
+from lightning.fabric.plugins.environments import SLURMEnvironment
 
-from lightning_modules.ending import PARENT, be_the_parent, is_started_by_us
+from console import UserError
+from lightning_modules.ending import PARENT, be_the_parent, is_started_by_us, no_other_requeue
 from lightning_modules.run_folder import RunFolder
 from lightning_modules.stage_cli import run_stage
 from tests.lightning_modules.stand_in import Disturbance, StandIn
@@ -76,3 +78,21 @@ def test_a_process_knows_the_one_that_started_it(monkeypatch):
     monkeypatch.setenv(PARENT, str(os.getppid()))
     be_the_parent()
     assert is_started_by_us()
+
+
+def test_slurm_s_environment_is_ours_unless_another_was_given(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith("SLURM"):
+            monkeypatch.delenv(name)
+    assert no_other_requeue(["mine"]) == ["mine"]
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    monkeypatch.setenv("SLURM_JOB_NAME", "train")
+    with pytest.raises(UserError, match="--ntasks-per-node=2"):
+        no_other_requeue([])
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
+    mine, environment = no_other_requeue(["mine"])
+    assert mine == "mine"
+    assert isinstance(environment, SLURMEnvironment)
+    assert not environment.auto_requeue
+    given = [SLURMEnvironment()]
+    assert no_other_requeue(given) is given

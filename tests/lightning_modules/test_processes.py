@@ -14,6 +14,7 @@ from lightning_modules.run_folder import RunFolder
 from tests.lightning_modules.conftest import stage_config, write_config
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(1800)  # each command takes a minute where two cores are shared
 
 
 class Run:
@@ -44,7 +45,7 @@ class Run:
 
     def fit(self, *options, **how):
         process = self.start(*options, **how)
-        told = process.communicate(timeout=280)[1]
+        told = process.communicate(timeout=600)[1]
         return process.returncode, told
 
     def lines(self, rank):
@@ -62,7 +63,7 @@ class Run:
             file.unlink()
 
     def wait_for(self, step, process):
-        end = time.monotonic() + 250
+        end = time.monotonic() + 600
         while time.monotonic() < end and process.poll() is None:
             if any(line["step"] >= step for line in self.lines(0)):
                 return
@@ -91,7 +92,7 @@ def test_two_processes_go_on_bit_for_bit_after_a_signal_to_the_first(clips, tmp_
     process = run.start("--trainer.max_steps", "12", devices=2)
     run.wait_for(5, process)
     process.send_signal(signum)
-    told = process.communicate(timeout=120)[1]
+    told = process.communicate(timeout=600)[1]
     assert process.returncode == (-9 if signum == signal.SIGKILL else 128 + signum), told
     newest = run.folder.newest()
     saved = int(newest.name.removeprefix("step-"))

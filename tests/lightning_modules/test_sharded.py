@@ -17,6 +17,7 @@ from tests.parallel.ranks import run_ranks
 from tests.parallel.stage import CLIP, STEPS, Batches, Case, Recorded, train_alone
 
 STOP = 3
+pytestmark = pytest.mark.timeout(1800)  # it waits for processes, which share two cores
 MESHES = {
     "fsdp": MeshConfig(dp_shard=2),
     "tp": MeshConfig(tp=2),
@@ -82,10 +83,12 @@ def on_rank(rank: int, folder: str, world: int, starts: dict[str, str]) -> dict[
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("sharded")
-    (alone,) = run_ranks(1, on_rank, str(folder), 1, {})
-    two = run_ranks(2, on_rank, str(folder), 2, {"alone": str(RunFolder(folder / "alone").checkpoint(STOP))})
+    (alone,) = run_ranks(1, on_rank, str(folder), 1, {}, timeout=900)
+    two = run_ranks(
+        2, on_rank, str(folder), 2, {"alone": str(RunFolder(folder / "alone").checkpoint(STOP))}, timeout=900
+    )
     starts = {name: str(RunFolder(folder / name).checkpoint(STOP)) for name in MESHES}
-    (back,) = run_ranks(1, on_rank, str(folder / "back"), 1, starts)
+    (back,) = run_ranks(1, on_rank, str(folder / "back"), 1, starts, timeout=900)
     return folder, {**alone, **two[0], **{k: v for k, v in back.items() if k not in alone}}
 
 
