@@ -117,8 +117,9 @@ def fill(model: nn.Module, tensors: dict[str, torch.Tensor], fault: str) -> None
 
 
 def _name_of(model: type[nn.Module]) -> str:
+    classes = {(parent.__module__, parent.__name__) for parent in model.__mro__}  # FSDP2 makes a class of it
     for name, (module, class_name, _) in KNOWN.items():
-        if model.__name__ == class_name and model.__module__.startswith(module):
+        if any(called == class_name and where.startswith(module) for where, called in classes):
             return name
     raise ValueError(f"{model.__qualname__} is no known model. Add it to inference.weights.KNOWN.")
 

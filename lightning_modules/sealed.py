@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from console import UserError
 from inference.weights import save_tensors
@@ -109,13 +110,20 @@ def _export(folder: Path, snapshot: Snapshot) -> list[str]:
     export = snapshot.plain.get("export")
     if export is None or is_sharded(snapshot.tensors):
         return []
-    start = f"{MODEL}/{export['prefix']}"
-    tensors = {k.removeprefix(start): v for k, v in snapshot.tensors.items() if k.startswith(start)}
-    for name, value in snapshot.plain["model_values"].items():
-        if name.startswith(export["prefix"]):
-            tensors[name.removeprefix(export["prefix"])] = value
-    save_tensors(folder / MODEL_FOLDER, tensors, export["description"])
+    save_tensors(folder / MODEL_FOLDER, exported(snapshot), export["description"])
     return [f"{MODEL_FOLDER}/{path.name}" for path in (folder / MODEL_FOLDER).iterdir()]
+
+
+def exported(snapshot: Snapshot) -> dict[str, Tensor]:
+    """The weights that inference opens, by their names in the exported model."""
+    prefix = snapshot.plain["export"]["prefix"]
+    named = {f"{MODEL}/{name}": value for name, value in snapshot.plain["model_values"].items()}
+    start = f"{MODEL}/{prefix}"
+    return {
+        name.removeprefix(start): value
+        for name, value in {**snapshot.tensors, **named}.items()
+        if name.startswith(start)
+    }
 
 
 def _plain_name(rank: int) -> str:

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import ModelParallelStrategy
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from typing_extensions import override
 
@@ -70,9 +69,7 @@ class SealedShards(ModelParallelStrategy):
             optimizer.load_state_dict({**saved, "state": moments})
 
 
-def read_into(
-    folder: Path, stage: LightningModule, optimizers: list[Optimizer], team: Team
-) -> dict[str, Any]:
+def read_into(folder: Path, stage: nn.Module, optimizers: list[Optimizer], team: Team) -> dict[str, Any]:
     """Fill weights and moments in place, after every byte of the folder was held against its seal.
 
     Returns Lightning's checkpoint without the weights.
@@ -97,7 +94,7 @@ def read_into(
 
 
 def _moments(
-    there: dict[str, Tensor], number: int, stage: LightningModule, optimizer: Optimizer
+    there: dict[str, Tensor], number: int, stage: nn.Module, optimizer: Optimizer
 ) -> dict[str, Tensor]:
     """Tensors to be filled for each moment of each weight of an optimizer, cut as the weight is."""
     weights = dict(stage.named_parameters(remove_duplicate=False))

@@ -56,14 +56,7 @@ class RunCheckpoint(Checkpoint):
         self.background = background
         self.stalled = 0.0  # seconds that training stood still for the latest checkpoint
         self._writer = Background()
-        self._stager = DefaultStager(
-            StagingOptions(
-                use_pinned_memory=torch.cuda.is_available(),
-                use_shared_memory=False,
-                use_async_staging=False,
-                use_non_blocking_copy=torch.cuda.is_available(),
-            )
-        )
+        self._stager = stager()
         self._team: Team | None = None
         self._best_value: float | None = None
         self._saved_step = 0
@@ -199,3 +192,16 @@ class RunCheckpoint(Checkpoint):
         for old in folder.whole_checkpoints()[: -self.keep]:
             if old != folder.best():
                 remove_checkpoint(old)
+
+
+def stager() -> DefaultStager:
+    """Copies tensors into memory of the host, which it keeps for the next time."""
+    device = torch.cuda.is_available()
+    return DefaultStager(
+        StagingOptions(
+            use_pinned_memory=device,
+            use_shared_memory=False,
+            use_async_staging=False,
+            use_non_blocking_copy=device,
+        )
+    )

@@ -23,6 +23,7 @@ COMMANDS = [
     "evaluation.run",
     "evaluation.toy_world",
     "lightning_modules.cli",
+    "lightning_modules.consolidate",
 ]
 
 FILE_LINES = 300

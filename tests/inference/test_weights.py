@@ -171,3 +171,13 @@ def test_a_model_of_no_known_class_cannot_be_saved(tmp_path):
     with pytest.raises(ValueError, match="no known model"):
         save_model(tmp_path / "model", torch.nn.Linear(2, 2), {})
     shutil.rmtree(tmp_path)  # nothing half-written keeps the folder from going
+
+
+def test_a_model_whose_class_was_changed_by_sharding_keeps_its_name(tmp_path, tae):
+    sharded = type("FSDPTAE", (TAE,), {})
+    tae.__class__ = sharded
+    try:
+        save_model(tmp_path / "model", tae, {})
+    finally:
+        tae.__class__ = TAE
+    assert type(load_model(tmp_path / "model").model) is TAE

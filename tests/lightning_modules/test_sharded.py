@@ -7,7 +7,10 @@ import lightning as L
 import pytest
 import torch
 
+from inference.tensor_files import read_tensors
 from lightning_modules.callbacks.checkpoint import RunCheckpoint
+from lightning_modules.callbacks.export import ExportModel
+from lightning_modules.consolidate import consolidate
 from lightning_modules.run_folder import RunFolder
 from lightning_modules.shards import empty_tensors
 from lightning_modules.strategy import MeshStrategy
@@ -45,7 +48,14 @@ class Counted(Batches):
 
 
 class Resumed(Recorded):
-    """A recorded stage that can begin in the middle."""
+    """A recorded stage that can begin in the middle and exports its average."""
+
+    def exported_model(self) -> torch.nn.Module:
+        assert self.average is not None
+        return self.average.module
+
+    def facts(self) -> dict[str, Any]:
+        return {"step": self.global_step}
 
     def train_dataloader(self) -> Counted:
         return Counted(super().train_dataloader().batches)
@@ -57,7 +67,7 @@ def fit(folder: str, mesh: MeshConfig, world: int, steps: int, start: str | None
     trainer = L.Trainer(
         accelerator="cpu", devices=world, strategy=MeshStrategy(mesh=mesh, timeout=60), logger=False,
         enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
-        callbacks=[RunCheckpoint(every=1, keep=9)], default_root_dir=folder, max_steps=steps,
+        callbacks=[ExportModel(), RunCheckpoint(every=1, keep=9)], default_root_dir=folder, max_steps=steps,
         gradient_clip_val=CLIP,
     )  # fmt: skip
     trainer.fit(stage, ckpt_path=start)
@@ -121,7 +131,7 @@ def test_sharded_weights_lie_in_a_file_of_each_process_and_whole_ones_once(resul
     folder, _ = results
     for name in MESHES:
         saved = RunFolder(folder / name).checkpoint(STOP)
-        content = read_seal(saved)
+        content = read_seal(saved) or {}
         assert content["processes"] == 2
         files = {file: entry["bytes"] for file, entry in content["files"].items()}
         assert {"__0_0.distcp", "__1_0.distcp", "rank-00000.pt", "rank-00001.pt"} <= set(files)
@@ -129,3 +139,15 @@ def test_sharded_weights_lie_in_a_file_of_each_process_and_whole_ones_once(resul
         stored = sum(size for file, size in files.items() if file.endswith(".distcp"))
         entries = 4 * len(empty_tensors(saved))
         assert numbers < stored < numbers + 4096 * entries
+
+
+@pytest.mark.slow
+def test_one_process_makes_a_model_folder_of_the_shards(results, tmp_path):
+    folder, found = results
+    for name in MESHES:
+        saved = RunFolder(folder / name).checkpoint(STEPS)
+        consolidate(saved, tmp_path / name, shard_bytes=20_000)
+        tensors = read_tensors(tmp_path / name)
+        assert len(list((tmp_path / name).glob("*.safetensors"))) > 1
+        for key, value in found[name]["average"].items():
+            assert torch.equal(tensors[key], value), (name, key)
