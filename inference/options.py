@@ -58,7 +58,7 @@ def _add_solver(parser: argparse.ArgumentParser) -> None:
     add("--guidance", type=float, help=f"scale of guidance; 1 is none {own('7.5')}")
     add("--guidance-from", type=float, metavar="T", help=f"time it begins; 0 is noise {own('0')}")
     add("--guidance-until", type=float, metavar="T", help=f"time it ends; 1 is data {own('1')}")
-    add("--cache", type=float, metavar="C", help=f"skip blocks that change less than C, as 0.1 {own('0')}")
+    add("--cache", type=float, metavar="C", help=f"skip blocks that change less than C, as 0.02 {own('0')}")
     add("--negative", help=f"what to steer away from {own('nothing')}")
 
 
