@@ -21,7 +21,7 @@ from typing_extensions import override
 from console import UserError
 from lightning_modules.meeting import Place, meeting
 from lightning_modules.sharded import SealedShards
-from models.transformer.parallelize import parallelize, transformers
+from models.transformer.parallelize import draw, parallelize, transformers
 from parallel.gradients import average_gradients, clip_gradients
 from parallel.mesh import Mesh, MeshConfig
 from parallel.seeds import begin_step
@@ -103,7 +103,9 @@ class MeshStrategy(SealedShards):
             )
         try:
             for transformer in found:
-                parallelize(transformer, self.mesh, self.sharding)
+                with torch.random.fork_rng(devices=[]):
+                    torch.manual_seed(self._seed)  # empty weights: the same on all, and in the average
+                    parallelize(transformer, self.mesh, self.sharding, fill=draw)
         except ValueError as error:
             raise UserError(str(error)) from error
         self.model_to_device()
@@ -203,4 +205,4 @@ class MeshStrategy(SealedShards):
 def _whole(module: nn.Module) -> list[Tensor]:
     """Weights and buffers that are not sharded."""
     values = (*module.parameters(), *module.buffers())
-    return [value for value in values if not isinstance(value, DTensor)]
+    return [value for value in values if not isinstance(value, DTensor) and not value.is_meta]

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
 
 from console import UserError
@@ -67,7 +68,10 @@ class T2VModule(L.LightningModule):
                 f"first_frame must be in [0, 1], and above 0 transformer.extra_channels must be {needed}; "
                 f"{first_frame} and {transformer.extra_channels} came."
             )
-        self.transformer = Transformer(transformer)
+        if execution.empty and start is not None:
+            raise ValueError("execution.empty draws new weights, start reads those of a stage: set one.")
+        with execution.building():
+            self.transformer = Transformer(transformer)
         self.average = averaged(self.transformer, ema)
         execution.put_on(self.transformer)  # the average has no backward pass
         self.optimizer_config, self.text_drop, self.time_mean = optimizer, text_drop, time_mean
@@ -76,6 +80,11 @@ class T2VModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Read from the latents what made them; whoever samples from this model must use the same."""
+        if next(self.parameters()).is_meta and not isinstance(self.trainer.strategy, ModelParallelStrategy):
+            raise UserError(
+                "execution.empty needs trainer.strategy lightning_modules.strategy.MeshStrategy, which draws "
+                "the weights. Name it, or set execution.empty to false."
+            )
         data = getattr(self.trainer, "datamodule", None)
         if not isinstance(data, LatentData):
             raise UserError(f"T2V trains on datamodules.latents.LatentData; {type(data).__name__} came.")

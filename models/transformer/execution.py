@@ -5,6 +5,7 @@ checkpointing, then compiling, and only then sharding.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,8 +32,15 @@ class Execution:
 
     checkpointing: Checkpointing = "none"
     """What is dropped and computed again in the backward pass: none, selective or full."""
+    empty: bool = False
+    """Build the model without weights; MeshStrategy draws them block by block as it shards them. For models
+    that do not fit the memory of a process."""
     compile: bool = False
     """Compile each block: minutes at the start, faster steps after."""
+
+    def building(self) -> AbstractContextManager[Any]:
+        """Where a model is built."""
+        return torch.device("meta") if self.empty else nullcontext()
 
     def put_on(self, model: nn.Module) -> None:
         """Let `model.blocks` run so."""

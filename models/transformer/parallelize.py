@@ -11,6 +11,7 @@ Between the layers of a block each process of a tp group holds a part of the seq
 holds all of it and a part of the heads or hidden channels (TP). The modules themselves know nothing of it.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -33,11 +34,28 @@ from parallel.context import CONTEXTS, SplitSequence, on_output
 from parallel.mesh import Mesh, MeshConfig
 from parallel.sharding import ShardingConfig
 
+Fill = Callable[[nn.Module], None]
 
-def parallelize(model: Transformer, mesh: Mesh, sharding: ShardingConfig) -> None:
+
+def keep(module: nn.Module) -> None:
+    """Leave the weights as they are, be they empty: what a planner wants."""
+
+
+def draw(module: nn.Module) -> None:
+    """Draw the weights of an empty module (the meta device) as its constructors would; others stay.
+
+    Where all processes begin with one seed, they draw the weights of a model that was built whole.
+    """
+    if any(weight.is_meta for weight in module.parameters()):
+        module.to_empty(device="cpu")
+        module.apply(_reset)  # children before their parents, as when they are built
+
+
+def parallelize(model: Transformer, mesh: Mesh, sharding: ShardingConfig, fill: Fill = keep) -> None:
     """Cut `model` in place; from then on it computes on all processes what it would compute on one.
 
-    Every process must hold the same weights before (or none: the meta device).
+    Every process must hold the same weights before, or none (the meta device): `fill` gives them to a part of
+    the model just before that part is cut.
 
     Raises:
         ValueError: If heads or hidden channels do not divide.
@@ -45,11 +63,22 @@ def parallelize(model: Transformer, mesh: Mesh, sharding: ShardingConfig) -> Non
     if isinstance(model, FSDPModule):
         return
     check_divides(model.config, mesh.config, sharding)
-    if mesh.config.tp > 1:
-        _cut_layers(model, mesh)
+    options = {"mesh": mesh.fsdp, "offload_policy": sharding.offload()}
+    for name, module in model.named_children():  # in the order in which a whole model draws its weights
+        if name != "blocks":
+            fill(module)
+            continue
+        for block in model.blocks:  # of which no process holds more than one whole
+            fill(block)
+            _cut_block(block, mesh)
+            policy = sharding.policy(cast_inputs=True)
+            fully_shard(block, reshard_after_forward=sharding.reshard, mp_policy=policy, **options)
+    for encoder in model.text.encoders if mesh.config.tp > 1 else ():
+        parallelize_module(encoder, mesh.tp, {"0": ColwiseParallel(output_layouts=Replicate())})
     if mesh.sequence_parts > 1:
         _cut_sequence(model, mesh, sharding)
-    _shard(model, mesh, sharding)
+    fully_shard(model, mp_policy=sharding.policy(cast_inputs=False), **options)
+    _cast_on_entering(model, sharding)
 
 
 def check_divides(config: TransformerConfig, mesh: MeshConfig, sharding: ShardingConfig) -> None:
@@ -76,14 +105,17 @@ def transformers(module: nn.Module) -> list[Transformer]:
     return [each for each in module.modules() if isinstance(each, Transformer)]
 
 
-def _cut_layers(model: Transformer, mesh: Mesh) -> None:
-    """TP and SP of the blocks, TP of the text's embedders."""
-    group = mesh.tp.get_group()
-    for block in model.blocks:
+def _reset(module: nn.Module) -> None:
+    reset = getattr(module, "reset_parameters", None)
+    if reset is not None:
+        reset()
+
+
+def _cut_block(block: nn.Module, mesh: Mesh) -> None:
+    """TP and SP of one block."""
+    if mesh.config.tp > 1:
         parallelize_module(block, mesh.tp, _plan(block))
-        on_output(block.get_submodule("table"), partial(summed_gradient, group=group))
-    for encoder in model.text.encoders:
-        parallelize_module(encoder, mesh.tp, {"0": ColwiseParallel(output_layouts=Replicate())})
+        on_output(block.get_submodule("table"), partial(summed_gradient, group=mesh.tp.get_group()))
 
 
 def _plan(block: nn.Module) -> dict[str, ParallelStyle]:
@@ -121,17 +153,8 @@ def _cut_sequence(model: Transformer, mesh: Mesh, sharding: ShardingConfig) -> N
         model.output.register_forward_pre_hook(lambda _, args: (join(args[0], 1, group), *args[1:]))
 
 
-def _shard(model: Transformer, mesh: Mesh, sharding: ShardingConfig) -> None:
-    """One FSDP2 unit for each block, one for the rest: what is gathered at once is a block."""
-    shared = {"mesh": mesh.fsdp, "offload_policy": sharding.offload()}
-    for block in model.blocks:
-        fully_shard(
-            block,
-            reshard_after_forward=sharding.reshard,
-            mp_policy=sharding.policy(cast_inputs=True),
-            **shared,
-        )
-    fully_shard(model, mp_policy=sharding.policy(cast_inputs=False), **shared)
+def _cast_on_entering(model: Transformer, sharding: ShardingConfig) -> None:
+    """The root casts nothing, since the flow time must stay exact."""
     if sharding.compute is not None:
         dtype = getattr(torch, sharding.compute)
         for entrance in (model.patchify, *model.text.encoders):
@@ -139,5 +162,5 @@ def _shard(model: Transformer, mesh: Mesh, sharding: ShardingConfig) -> None:
 
 
 def _cast(args: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:
-    """The root casts nothing, since the flow time must stay exact; latents and texts are cast on entering."""
+    """Latents and texts as the weights that they meet."""
     return tuple(each.to(dtype) for each in args)

@@ -13,6 +13,7 @@ from flow.loss import flow_matching_loss
 from lightning_modules.optimization import OptimizerConfig
 from lightning_modules.strategy import MeshStrategy
 from models.transformer import TransformerConfig
+from models.transformer.execution import Execution
 from parallel.mesh import MeshConfig
 from tests.parallel.stage import trainer
 
@@ -23,16 +24,16 @@ DRAWN = ("noise", "time", "dropped")
 class Spied(t2v.T2VModule):
     """The real stage without the text encoder of its latents; notes what each step is given and draws."""
 
-    def __init__(self) -> None:
+    def __init__(self, execution: Execution = Execution()) -> None:  # noqa: B008, it is frozen
         shape = TransformerConfig(
             width=16, layers=1, heads=2, feed_forward=24, latent_channels=3, grid=(2, 2, 2), text_widths=(5,)
         )
-        super().__init__(shape, OptimizerConfig(lr=1e-2), text_drop=0.5, ema=0.5)
+        super().__init__(shape, OptimizerConfig(lr=1e-2), text_drop=0.5, ema=0.5, execution=execution)
         self.steps: list[dict[str, Any]] = []
         self._facts = {"fps": 8.0}
 
     def setup(self, stage: str) -> None:
-        self.null = torch.zeros(1, 5)
+        self.nulls = (torch.zeros(1, 5),)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         self.steps.append({"clips": list(batch["clip_id"])})
