@@ -2,7 +2,7 @@
 
 | part | cut by |
 |---|---|
-| patchifier, positions, time, shared modulation, output | FSDP |
+| patchifiers, positions, time, shared modulation, output | FSDP |
 | embedders of the text | FSDP, TP |
 | cross-attention, feed-forward, norms and tables of the blocks | FSDP, TP, SP |
 | self-attention | FSDP, TP, SP, CP |
@@ -142,22 +142,28 @@ def _plan(block: nn.Module) -> dict[str, ParallelStyle]:
 def _cut_sequence(model: Transformer, mesh: Mesh, sharding: ShardingConfig) -> None:
     """Split tokens over cp where they are made, then over tp; join them in front of and behind the output."""
     sequence = SplitSequence(mesh.cp.get_group(), mesh.sequence_parts)
-    sequence.attach([(model.patchify, 1), (model.position, 0)], end=model.output)
+    begin = [(module, 1) for module in _entrances(model)] + [(model.position, 0)]
+    sequence.attach(begin, end=model.output)
     context = CONTEXTS[sharding.context](sequence)
     for block in model.blocks:
         context.attach(block.get_submodule("attention.attend"))
     if mesh.config.tp > 1:
         group = mesh.tp.get_group()
-        on_output(model.patchify, partial(part, dim=1, group=group))
-        on_output(model.position, partial(part, dim=0, group=group))
+        for module, dim in begin:
+            on_output(module, partial(part, dim=dim, group=group))
         model.output.register_forward_pre_hook(lambda _, args: (join(args[0], 1, group), *args[1:]))
+
+
+def _entrances(model: Transformer) -> list[nn.Module]:
+    """The modules that make the tokens of the video: of the latent, and of a condition of its size."""
+    return [model.patchify] if model.extra is None else [model.patchify, model.extra]
 
 
 def _cast_on_entering(model: Transformer, sharding: ShardingConfig) -> None:
     """The root casts nothing, since the flow time must stay exact."""
     if sharding.compute is not None:
         dtype = getattr(torch, sharding.compute)
-        for entrance in (model.patchify, *model.text.encoders):
+        for entrance in (*_entrances(model), *model.text.encoders):
             entrance.register_forward_pre_hook(lambda _, args: _cast(args, dtype))
 
 

@@ -25,7 +25,7 @@ from parallel.sharding import ShardingConfig
 STEPS, SAMPLES, CLIP = 5, 4, 0.5  # optimizer steps, samples of a whole micro-batch, largest norm
 MODEL = TransformerConfig(
     width=16, layers=2, heads=4, feed_forward=24, latent_channels=4, grid=(3, 4, 5), text_widths=(6, 10),
-    qk_norm=True,
+    qk_norm=True, extra_channels=2,
 )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ class Plain(nn.Module):
         self.mix, self.text = nn.Linear(4, 4), nn.Linear(MODEL.text_widths[0], 4)
         self.unused = nn.Linear(2, 2)
 
-    def forward(self, latent: Tensor, time: Tensor, text: list[TextTokens]) -> Tensor:
+    def forward(self, latent: Tensor, time: Tensor, text: list[TextTokens], _: Tensor) -> Tensor:
         asked = self.text(text[0].embedding.mean(dim=1)) * time[:, None]
         return self.mix(latent.movedim(2, -1) + asked[:, None, None, None]).movedim(-1, 2)
 
@@ -107,6 +107,7 @@ def micro_batch(case: Case, number: int, part: slice) -> dict[str, Tensor]:
 
     shape = (case.frames, MODEL.latent_channels, case.rows, 6)
     batch = {"latent": draw(*shape), "noise": draw(*shape), "time": draw().sigmoid()}
+    batch["extra"] = draw(case.frames, MODEL.extra_channels, case.rows, 6)
     for index, (length, width) in enumerate(zip((5, 3), MODEL.text_widths, strict=True)):
         mask = draw(length) > -1
         mask[:, 0] = True
@@ -118,7 +119,10 @@ def loss_of(transformer: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     """Flow matching, the mean over samples."""
     text = [TextTokens(batch[f"text{index}"], batch[f"mask{index}"]) for index in range(2)]
     error = flow_matching_loss(
-        lambda point, time: transformer(point, time, text), batch["latent"], batch["noise"], batch["time"]
+        lambda point, time: transformer(point, time, text, batch["extra"]),
+        batch["latent"],
+        batch["noise"],
+        batch["time"],
     )
     return error.mean()
 
