@@ -9,7 +9,6 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,90 +18,19 @@ import torch
 
 from console import UserError
 from inference.clips import Frames, bucket_shape, decode_clip
+from inference.encoders import EncodeOptions, Encoders, open_encoders
 from inference.jobs import OnStep, ticking
-from inference.pipeline import Shape, open_encoder, pick_device
-from inference.shards import INDEX, Sample, embedding_name, npy, npz, read_index, read_samples, write_samples
-from inference.t2v import to_values
-from inference.weights import LoadedModel, load_model
-from models.tae import TAE
-from models.text import TextEncoder, TextEnsemble, TextSequence
-from models.text.prefix import prefixed
+from inference.pipeline import Shape
+from inference.shards import INDEX, Sample, npy, npz, read_index, read_samples, write_samples
+from inference.statistics import COMMAND
+from models.tae.moments import LatentMoments
 from storage import fingerprint, hash_file, write_json
 
 VERSION = 1  # raise it when the same clips would give other latents
 FORMAT = 1  # of the index
 SPLITS = ("train", "val")
 RECEIPTS = ".receipts"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodeOptions:
-    """How to encode."""
-
-    text: str = "minilm"
-    """Packaged name, folder or hub name of the text encoder; several joined by + (`parse_sources`)."""
-    max_tokens: int = 64
-    """Tokens kept of a caption by encoders that name no limit of their own."""
-    prefix: tuple[str, ...] = ()
-    """What stands before captions: fps, camera (Sec. 3.1.4)."""
-    batch: int = 16
-    """Clips at once."""
-    device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
-    first_frame: bool = False
-    """Also the latent of each clip's first frame alone, which image-to-video trains on."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoders:
-    """The frozen models, and what names their results."""
-
-    tae: LoadedModel[TAE]
-    tae_path: str
-    text: TextEncoder | TextEnsemble
-    prefix: tuple[str, ...]
-    batch: int
-    first_frame: bool = False
-
-    @property
-    def channels(self) -> int:
-        """Channels of the latent."""
-        return self.tae.model.config.latent_channels
-
-    @torch.no_grad()
-    def latents(self, frames: list[np.ndarray]) -> np.ndarray:
-        """Posterior means float32 "b t c h w", not normalised, of uint8 clips of one shape."""
-        device = next(self.tae.model.parameters()).device
-        video = to_values(np.stack(frames)).to(device)
-        return self.tae.model.encode(video).mean.float().cpu().numpy()
-
-    def embeddings(self, captions: list[str]) -> list[dict[str, np.ndarray]]:
-        """For each caption, each encoder's text embedding float32 "l d", its valid tokens alone."""
-        text = TextSequence.of(self.text.encode(captions))
-        rows: list[dict[str, np.ndarray]] = [{} for _ in captions]
-        for place, tokens in enumerate(text):
-            for row, embedding, mask in zip(rows, *tokens, strict=True):
-                row[embedding_name(place)] = embedding[mask].float().cpu().numpy()
-        return rows
-
-    def worded(self, facts: dict[str, Any]) -> str:
-        """The caption of a clip behind its prefix."""
-        camera = facts.get("camera_motion") if "camera" in self.prefix else None
-        return prefixed(facts["caption"], float(facts["fps"]) if "fps" in self.prefix else None, camera)
-
-    def facts(self) -> dict[str, Any]:
-        """What the index says of the encoders, for the model that trains on their latents."""
-        return {
-            "tae": self.tae.hash,
-            "tae_path": self.tae_path,
-            "text": self.text.fingerprint,
-            "text_encoder": {
-                "encoder": self.text.name,
-                "fingerprint": self.text.fingerprint,
-                "max_tokens": self.text.max_tokens,
-                **({"prefix": list(self.prefix)} if self.prefix else {}),
-            },
-        }
+FAR = 2.0  # times the deviation of a channel: what a flow trained on unit latents should not be given
 
 
 def encode(shards: Path, tae: Path, out: Path, options: EncodeOptions, *, replace: bool = False) -> str:
@@ -114,9 +42,8 @@ def encode(shards: Path, tae: Path, out: Path, options: EncodeOptions, *, replac
     indices = {split: read_index(shards / split) for split in SPLITS if (shards / split / INDEX).is_file()}
     if "train" not in indices:
         read_index(shards / "train")  # says what is missing
-    encoders = _open(tae, options)
-    made_by = [VERSION, indices, encoders.tae.hash, encoders.text.fingerprint]
-    mark = fingerprint(made_by + [options.prefix] * bool(options.prefix) + ["first"] * options.first_frame)
+    encoders = open_encoders(tae, options)
+    mark = _mark(indices, encoders, options)
     _take_over(out, mark, replace)
     rows = [(split, row) for split in indices for row in indices[split]["shards"]]
     _check_buckets({row["bucket"] for _, row in rows}, encoders)
@@ -130,15 +57,11 @@ def encode(shards: Path, tae: Path, out: Path, options: EncodeOptions, *, replac
     return _write_indices(out, indices, mark, encoders)
 
 
-def _open(tae: Path, options: EncodeOptions) -> Encoders:
-    if options.batch < 1:
-        raise UserError(f"--batch must be at least 1; {options.batch} came.")
-    device = pick_device(options.device)
-    loaded = load_model(tae, expect=TAE)
-    loaded.model.to(device)
-    text = open_encoder(options.text, options.max_tokens, device)
-    return Encoders(tae=loaded, tae_path=str(tae), text=text, prefix=options.prefix, batch=options.batch,
-                    first_frame=options.first_frame)  # fmt: skip
+def _mark(indices: dict[str, Any], encoders: Encoders, options: EncodeOptions) -> str:
+    """What latents depend on."""
+    marks = [VERSION, indices, encoders.tae.hash, encoders.text.fingerprint]
+    marks += [options.prefix] * bool(options.prefix) + ["first"] * options.first_frame
+    return fingerprint(marks if options.tile is None else [*marks, {"tile": options.tile}])
 
 
 def _check_buckets(buckets: set[str], encoders: Encoders) -> None:
@@ -160,7 +83,7 @@ def _take_over(out: Path, mark: str, replace: bool) -> None:
     leftovers = [out / name for name in (*SPLITS, RECEIPTS) if (out / name).exists()]
     if leftovers and not replace:
         raise UserError(
-            f"'{out}' holds latents of another TAE, text encoder or set of shards: "
+            f"'{out}' holds latents of another TAE, text encoder, set of shards or --tile: "
             f"{found} there, {mark} now. Add --replace to remove them and encode anew, or give another --out."
         )
     for folder in leftovers:
@@ -227,32 +150,21 @@ def _batches(clips: Iterator[Frames], size: int) -> Iterator[list[Frames]]:
 
 
 class Totals:
-    """Sums over the latents of a shard, from which the statistics of any number of shards follow."""
+    """What a shard held: moments of its latents, frame rates, and what was left out."""
 
     def __init__(self, channels: int) -> None:
-        self.sum = np.zeros(channels)
-        self.squares = np.zeros(channels)
-        self.count = 0  # values of each channel
+        self.moments = LatentMoments(channels)
         self.fps: Counter[str] = Counter()
         self.left_out: list[str] = []
 
     def add(self, latent: np.ndarray, fps: float) -> None:
         """Count a latent "t c h w" in."""
-        values = latent.astype(np.float64)
-        self.sum += values.sum(axis=(0, 2, 3))
-        self.squares += np.square(values).sum(axis=(0, 2, 3))
-        self.count += latent[:, 0].size
+        self.moments.add(torch.from_numpy(latent)[None])
         self.fps[str(fps)] += 1
 
     def to_json(self) -> dict[str, Any]:
         """For a receipt."""
-        return {
-            "sum": self.sum.tolist(),
-            "squares": self.squares.tolist(),
-            "count": self.count,
-            "fps": dict(self.fps),
-            "left_out": self.left_out,
-        }
+        return {**self.moments.to_json(), "fps": dict(self.fps), "left_out": self.left_out}
 
 
 def _write_indices(out: Path, indices: dict[str, Any], mark: str, encoders: Encoders) -> str:
@@ -260,7 +172,8 @@ def _write_indices(out: Path, indices: dict[str, Any], mark: str, encoders: Enco
         split: [json.loads(_receipt(out / split, row["file"]).read_text()) for row in index["shards"]]
         for split, index in indices.items()
     }
-    shared = {"format": FORMAT, "fingerprint": mark, **encoders.facts(), **_statistics(receipts["train"])}
+    shared = {"format": FORMAT, "fingerprint": mark, **encoders.facts(), "fps": _usual_fps(receipts["train"])}
+    _compare(receipts["train"], encoders)
     for split in receipts:
         rows = [receipt["row"] for receipt in receipts[split]]
         buckets: Counter[str] = Counter()
@@ -280,18 +193,27 @@ def _write_indices(out: Path, indices: dict[str, Any], mark: str, encoders: Enco
     return f"{out}: {counts} clips encoded" + (f", {left_out} left out." if left_out else ".")
 
 
-def _statistics(receipts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and deviation of each latent channel over the training clips, and their usual frame rate."""
-    count = sum(receipt["count"] for receipt in receipts)
-    if not count:
-        raise UserError("Not one training clip could be encoded; the warnings above say why.")
-    mean = np.sum([receipt["sum"] for receipt in receipts], axis=0) / count
-    square = np.sum([receipt["squares"] for receipt in receipts], axis=0) / count
+def _usual_fps(receipts: list[dict[str, Any]]) -> float:
+    """The most frequent frame rate of the training clips."""
     fps: Counter[str] = Counter()
     for receipt in receipts:
         fps.update(receipt["fps"])
-    return {
-        "latent_mean": mean.tolist(),
-        "latent_std": np.sqrt(square - np.square(mean)).tolist(),
-        "fps": float(fps.most_common(1)[0][0]),
-    }
+    if not fps:
+        raise UserError("Not one training clip could be encoded; the warnings above say why.")
+    return float(fps.most_common(1)[0][0])
+
+
+def _compare(receipts: list[dict[str, Any]], encoders: Encoders) -> None:
+    """Warn where the TAE's statistics are not at all those of the training clips."""
+    moments = LatentMoments(encoders.channels)
+    for receipt in receipts:
+        moments.merge(LatentMoments.from_json(receipt).sums)
+    found, stored = moments.statistics(), encoders.statistics
+    ratio, shift = found.std / stored.std, (found.mean - stored.mean).abs() / stored.std
+    if ratio.max() > FAR or ratio.min() < 1 / FAR or shift.max() > FAR:
+        print(
+            "warning: by the TAE's statistics the latents of these clips have deviations of "
+            f"{ratio.min():.2f} to {ratio.max():.2f} and means up to {shift.max():.2f}, not 1 and 0. Were "
+            f"they measured on clips of another kind? {COMMAND} {encoders.tae_path} --replace measures anew.",
+            file=sys.stderr,
+        )

@@ -75,4 +75,6 @@ def add_encode(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=int, default=16, help=f"clips encoded at once {DEFAULT}")
     add("--device", default="auto", help=f"auto, cpu, cuda, cuda:1 {DEFAULT}")
     add("--first-frame", action="store_true", help="also each clip's first frame alone, for image-to-video")
+    tile = "encode in tiles: long or large clips at constant memory (alone: 32)"
+    add("--tile", nargs="?", const="32", metavar="FRAMES[xPIXELS]", help=tile)
     add("--replace", action="store_true", help="first remove what another TAE or other shards left in --out")

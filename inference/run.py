@@ -90,6 +90,7 @@ def _run_encode(options: argparse.Namespace) -> int:
         batch=options.batch,
         device=options.device,
         first_frame=options.first_frame,
+        tile=options.tile,
     )
     print(encode(options.shards, options.tae, options.out, settings, replace=options.replace))
     return 0

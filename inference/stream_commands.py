@@ -1,4 +1,4 @@
-"""`python -m inference.run reconstruct|encode-video|decode`: files through a TAE at constant memory."""
+"""`python -m inference.run reconstruct|encode-video|decode|statistics`: whole files through a TAE."""
 
 import argparse
 from collections.abc import Callable
@@ -15,11 +15,15 @@ EXAMPLES = {
     "decode": """examples:
   python -m inference.run decode outputs/film.safetensors --tae runs/demo/tae/model --out outputs/film.mp4
   python -m inference.run decode outputs/film.safetensors --sound film.mp4 ...     with that file's sound""",
+    "statistics": """examples:
+  python -m inference.run statistics data/demo/curated/shards --tae runs/demo/tae/model
+  python -m inference.run statistics folder/of/videos --tae runs/demo/tae/model --replace""",
 }
 SAYS = {
     "reconstruct": "a video of any length through a TAE and back, with its sound",
     "encode-video": "a video of any length to a file of latents",
     "decode": "a file of latents to a video",
+    "statistics": "measure a TAE's latents on clips; mean and deviation go into its model folder",
 }
 VERBS = "|".join(SAYS)
 DEFAULT = "(default: %(default)s)"
@@ -40,6 +44,11 @@ def add_stream_commands(verbs: Any) -> None:
     add("latents", type=Path, help="file that encode-video wrote")
     _add_stream(add, "the mp4 to write")
     add("--sound", type=Path, metavar="FILE", help="copy the sound of this file")
+    add = _command(verbs, "statistics", _statistics)
+    add("clips", type=Path, help="folder of shards or of videos, or one video")
+    add("--tae", required=True, type=Path, help="model folder of the TAE")
+    _add_place(add)
+    add("--replace", action="store_true", help="measure a TAE again; it is another TAE then")
 
 
 def _command(verbs: Any, name: str, run: Callable[[argparse.Namespace], int]) -> Any:
@@ -57,6 +66,10 @@ def _command(verbs: Any, name: str, run: Callable[[argparse.Namespace], int]) ->
 def _add_stream(add: Any, result: str) -> None:
     add("--tae", required=True, type=Path, help="model folder of the TAE")
     add("--out", required=True, type=Path, help=result)
+    _add_place(add)
+
+
+def _add_place(add: Any) -> None:
     add("--tile", default="32", metavar="FRAMES[xPIXELS]", help=f"sizes of tiles {DEFAULT}")
     add("--device", default="auto", help=f"auto, cpu, cuda, cuda:1 {DEFAULT}")
 
@@ -79,6 +92,13 @@ def _decode(options: argparse.Namespace) -> int:
     from inference.encode_video import decode_video
 
     print(decode_video(options.latents, options.tae, options.out, options.sound, _stream(options)))
+    return 0
+
+
+def _statistics(options: argparse.Namespace) -> int:
+    from inference.statistics import measure
+
+    print(measure(options.clips, options.tae, _stream(options), replace=options.replace))
     return 0
 
 

@@ -18,6 +18,7 @@ from lightning_modules.run_folder import RunFolder
 from lightning_modules.tae_objective import Pass, TAELossConfig, TAEObjective
 from models.tae import TAE, TAEConfig
 from models.tae.losses import outlier_map, outlier_penalty
+from models.tae.moments import LatentMoments
 
 
 class TAEModule(L.LightningModule):
@@ -111,7 +112,7 @@ class TAEModule(L.LightningModule):
         """Statistics of the latents go into the weights, so that no later stage can miss them."""
         if self.trainer.sanity_checking:
             return
-        mean, std = self.moments.gathered(self)
+        mean, std = self._gathered_moments().statistics()
         self.log_dict(self.psnr.logged("val/psnr"), prog_bar=True, sync_dist=True)
         if not (mean.isfinite().all() and std.isfinite().all()):
             warnings.warn(
@@ -200,6 +201,13 @@ class TAEModule(L.LightningModule):
         measured = checkpoint.get("measured", {"step": None, "example": {}})
         self.measured_at, self.example = measured["step"], measured["example"]
 
+    def _gathered_moments(self) -> LatentMoments:
+        """The latents that all processes have validated."""
+        gathered = cast(Tensor, self.all_gather(self.moments.sums))  # one more axis on several processes
+        moments = LatentMoments(self.model.config.latent_channels, self.device)
+        moments.merge(gathered.reshape(-1, *self.moments.sums.shape).sum(dim=0))
+        return moments
+
     def _begin_with(self, path: str) -> None:
         """Take over an image autoencoder's weights: on one frame the TAE is that autoencoder."""
         from models.tae.inflate import inflate
@@ -207,26 +215,6 @@ class TAEModule(L.LightningModule):
         inflate(self.model, Path(path).expanduser())
         if self.average is not None:
             self.average.module.load_state_dict(self.model.state_dict())
-
-
-class LatentMoments:
-    """Running sums of latents per channel, in float64."""
-
-    def __init__(self, channels: int, device: torch.device) -> None:
-        self.sums = torch.zeros(3, channels, dtype=torch.float64, device=device)  # ones, values, squares
-
-    def add(self, latent: Tensor) -> None:
-        """Count the positions of a latent "b t c h w"."""
-        values = latent.double()
-        powers = (torch.ones_like(values), values, values.square())
-        self.sums += torch.stack([power.sum(dim=(0, 1, 3, 4)) for power in powers])
-
-    def gathered(self, module: L.LightningModule) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation per channel over all processes."""
-        gathered = cast(Tensor, module.all_gather(self.sums))  # one more axis on several processes
-        sums = gathered.reshape(-1, *self.sums.shape).sum(dim=0)
-        mean = sums[1] / sums[0]
-        return mean.float(), (sums[2] / sums[0] - mean.square()).clamp(min=1e-12).sqrt().float()
 
 
 def last_matrix(decoder: nn.Module) -> Tensor:

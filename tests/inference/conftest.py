@@ -19,6 +19,7 @@ from storage import hash_file, write_json
 
 TAE_CONFIG = TAEConfig(halves="compact", widths=(8, 8, 8), blocks=1, latent_channels=4)
 SIZE, FRAMES, FPS = 32, 8, 8.0
+STATISTICS = {"latent_mean": [0.1, -0.2, 0.0, 0.3], "latent_std": [1.0, 0.5, 2.0, 1.5]}
 
 
 def scatter(model: torch.nn.Module, seed: int) -> torch.nn.Module:
@@ -53,8 +54,7 @@ def t2v_facts(tae: str, tae_path: str, text: dict) -> dict:
         "fps": FPS,
         "frames": FRAMES,
         "size": [SIZE, SIZE],
-        "latent_mean": [0.1, -0.2, 0.0, 0.3],
-        "latent_std": [1.0, 0.5, 2.0, 1.5],
+        **STATISTICS,
     }
 
 
@@ -88,7 +88,7 @@ def pipeline(tae) -> Pipeline:
 def model_folders(tae, tmp_path_factory) -> tuple[Path, Path]:
     """Folders of a TAE and of a T2V model that reads MiniLM, as training leaves them."""
     root = tmp_path_factory.mktemp("runs")
-    digest = save_model(root / "tae", tae, {"fps": FPS})
+    digest = save_model(root / "tae", tae, {"fps": FPS, **STATISTICS})
     text = open_text_encoder("minilm", 64)
     about = {"encoder": "minilm", "fingerprint": text.fingerprint, "max_tokens": 64}
     save_model(root / "t2v", transformer(text.width), t2v_facts(digest, str(root / "tae"), about))

@@ -12,13 +12,16 @@ import torch
 from console import UserError
 from inference.encode import EncodeOptions, encode
 from inference.shards import INDEX, read_samples
+from inference.statistics import measure
 from inference.t2v import to_values
+from inference.tiles import StreamOptions
 from inference.video import read_video
 from inference.weights import save_model
 from models.tae import TAE
+from models.tae.tiling import TiledTAE
 from models.text import open_text_encoder
 from storage import hash_file
-from tests.inference.conftest import TAE_CONFIG, load_npz, make_index, make_shard, scatter
+from tests.inference.conftest import STATISTICS, TAE_CONFIG, load_npz, make_index, make_shard, scatter
 
 OPTIONS = EncodeOptions(batch=2)
 
@@ -87,12 +90,59 @@ def test_the_index_says_what_the_shards_are(done):
             assert row["sha256"] == hash_file(out / split / row["file"])
 
 
-def test_statistics_are_those_of_all_training_latents_and_of_no_other(done):
-    values = np.stack(list(latents(done[2], "train").values())).astype(np.float64)
+def test_statistics_are_those_of_the_tae(done):
     for split in ("train", "val"):
-        found = index(done[2], split)
-        np.testing.assert_allclose(found["latent_mean"], values.mean(axis=(0, 1, 3, 4)), rtol=1e-6)
-        np.testing.assert_allclose(found["latent_std"], values.std(axis=(0, 1, 3, 4)), rtol=1e-6)
+        for name, values in STATISTICS.items():
+            np.testing.assert_allclose(index(done[2], split)[name], values, rtol=1e-6)
+
+
+def test_a_tae_that_was_never_measured_is_refused_and_then_measured(shards, tmp_path, tae, capsys):
+    folder, out = tmp_path / "tae", tmp_path / "latents"
+    save_model(folder, tae, {"latent_mean": None, "latent_std": None})
+    with pytest.raises(UserError, match=r"has no statistics .*inference\.run statistics CLIPS --tae"):
+        encode(shards, folder, out, OPTIONS)
+    measure(shards, folder, StreamOptions())
+    encode(shards, folder, out, OPTIONS)
+    values = np.stack(list(latents(out, "train").values())).astype(np.float64)
+    np.testing.assert_allclose(index(out, "val")["latent_mean"], values.mean(axis=(0, 1, 3, 4)), atol=1e-5)
+    np.testing.assert_allclose(index(out, "val")["latent_std"], values.std(axis=(0, 1, 3, 4)), rtol=1e-4)
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_statistics_of_clips_of_another_kind_are_warned_of(shards, tmp_path, tae, capsys):
+    save_model(tmp_path / "tae", tae, {"latent_mean": [0.0] * 4, "latent_std": [1e-3] * 4})
+    encode(shards, tmp_path / "tae", tmp_path / "latents", OPTIONS)
+    assert "not 1 and 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tile", ["16", "16x32"])
+def test_tiles_give_the_same_latents(done, tmp_path, monkeypatch, tile):
+    """The clips fit one tile, which is exact; how near smaller ones come is a law of TiledTAE."""
+    shards, tae_folder, whole = done
+    monkeypatch.setattr(TAE, "encode", not_whole := counted(TAE.encode))
+    monkeypatch.setattr(TiledTAE, "encode", in_tiles := counted(TiledTAE.encode))
+    encode(shards, tae_folder, tmp_path / "tiled", EncodeOptions(batch=2, tile=tile))
+    assert in_tiles.calls == not_whole.calls > 0
+    for key, expected in latents(whole, "train").items():
+        np.testing.assert_array_equal(latents(tmp_path / "tiled", "train")[key], expected)
+
+
+def counted(method):
+    """The method, counting its calls."""
+
+    def call(*arguments):
+        call.calls += 1
+        return method(*arguments)
+
+    call.calls = 0
+    return call
+
+
+def test_latents_in_tiles_and_whole_are_not_mixed(done):
+    with pytest.raises(UserError, match=r"or --tile"):
+        encode(*done, EncodeOptions(batch=2, tile="32"))
+    with pytest.raises(UserError, match="multiples of 8"):
+        encode(*done, EncodeOptions(batch=2, tile="12"))
 
 
 def snapshot(out) -> dict:
@@ -145,7 +195,7 @@ def test_a_lost_shard_is_made_again(done):
 def test_latents_of_another_tae_are_refused_and_replaced_only_when_asked(done, tmp_path):
     shards, _, out = done
     other = tmp_path / "other"
-    save_model(other, scatter(TAE(TAE_CONFIG), seed=7), {})
+    save_model(other, scatter(TAE(TAE_CONFIG), seed=7), STATISTICS)
     before = snapshot(out)
     with pytest.raises(UserError, match="--replace"):
         encode(shards, other, out, OPTIONS)

@@ -127,7 +127,11 @@ def test_another_text_encoder_than_in_training_is_refused(t2v, model_folders):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], *([verb] for verb in ("t2v", "t2i", "encode", "average", "reconstruct", "encode-video", "decode"))],
+    [
+        [],
+        *([verb] for verb in ("t2v", "t2i", "encode", "average")),
+        *([verb] for verb in ("reconstruct", "encode-video", "decode", "statistics")),
+    ],
 )
 def test_help_answers_at_once_with_an_example(arguments):
     command = [sys.executable, "-X", "importtime", "-m", "inference.run", *arguments, "--help"]

@@ -15,6 +15,7 @@ from lightning_modules.tae import TAEModule
 from lightning_modules.tae_objective import AdversaryConfig, TAELossConfig
 from models.tae import TAEConfig
 from models.tae.discriminator import DiscriminatorConfig
+from models.tae.moments import LatentMoments
 from tests.datamodules.shard_sets import write_clips
 from tests.lightning_modules.conftest import write_config
 
@@ -172,7 +173,9 @@ def test_a_run_that_never_validated_exports_no_statistics(config):
 def test_latents_that_are_no_numbers_give_no_statistics_and_a_warning():
     module = tae_module()
     module.trainer = type("T", (), {"sanity_checking": False, "global_step": 3})()
-    module.moments = type("M", (), {"gathered": lambda self, _: (torch.full((4,), float("nan")),) * 2})()
+    module.all_gather = lambda sums: sums
+    module.moments = LatentMoments(4)
+    module.moments.add(torch.full((1, 1, 4, 2, 2), float("nan")))
     with pytest.warns(UserWarning, match="no statistics are kept"):
         module.on_validation_epoch_end()
     assert module.measured_at is None
