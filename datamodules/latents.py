@@ -116,7 +116,11 @@ class LatentData(ShardData):
             Order(batch_size=batch_size, seed=seed),
             None if memory else stream,
         )
-        self._max_tokens = max_tokens
+        self.max_tokens = max_tokens
+
+    def batch_sizes(self) -> dict[str, int]:
+        """Clips in a batch of each bucket of the training set."""
+        return {bucket: self._order.size(bucket) for bucket in self.open("train").buckets}
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -144,7 +148,7 @@ class LatentData(ShardData):
                     f"train/ and val/ of '{self._kind.folder}' were encoded by different models ({key}: "
                     f"{facts[key]} and {own[key]}). Encode both with the same: {MADE_BY}"
                 )
-        return LatentFormat(facts["latent_mean"], facts["latent_std"], self._max_tokens)
+        return LatentFormat(facts["latent_mean"], facts["latent_std"], self.max_tokens)
 
 
 def pad_text(texts: list[np.ndarray], max_tokens: int | None) -> tuple[Tensor, Tensor]:

@@ -58,6 +58,7 @@ what a config holds (each key is also an option, as --trainer.max_steps 100):
   trainer    Lightning's Trainer: max_steps, max_time, val_check_interval (steps), accelerator, ...
   checkpoint every (steps), keep (how many), best (such as val/loss), best_is (lowest or highest), background
   samples    every (validations), count, prompts, seed
+  memory     limit (GB of a process; null: what its GPU has free; 0: never refuse a fit that will not fit)
   non_finite in_a_row (steps that may be left out because their loss or gradient is no number)
   rollback   times, spike, window: back to the last checkpoint without the samples of such steps or leaps
   watchdog   seconds without a sign of life until the run says who waits for whom, and ends

@@ -27,8 +27,8 @@ from storage import is_sealed, read_seal, write_json, write_text
 LIMITS = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_time")
 HARMLESS = (  # settings that do not change what is learnt; everything else does
     *LIMITS, "run_dir", "restart", "requeue", "ckpt_path", "weights_only", "checkpoint", "samples", "mlflow",
-    "non_finite", "rollback", "watchdog", "trainer.min_steps", "trainer.min_epochs", "trainer.logger",
-    "trainer.default_root_dir",
+    "memory", "non_finite", "rollback", "watchdog", "trainer.min_steps", "trainer.min_epochs",
+    "trainer.logger", "trainer.default_root_dir",
     "trainer.log_every_n_steps", "trainer.val_check_interval", "trainer.check_val_every_n_epoch",
     "trainer.limit_val_batches", "trainer.num_sanity_val_steps", "trainer.profiler",
     "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.accumulate_grad_batches",

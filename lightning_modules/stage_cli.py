@@ -18,6 +18,7 @@ from console import UserError
 from lightning_modules.allocator import keep_freed_memory
 from lightning_modules.callbacks.checkpoint import RunCheckpoint
 from lightning_modules.callbacks.export import ExportModel
+from lightning_modules.callbacks.memory import MemoryGuard
 from lightning_modules.callbacks.non_finite import BadStepError, NonFinite
 from lightning_modules.callbacks.progress import TrainingProgress
 from lightning_modules.callbacks.rollback import RollBack
@@ -81,6 +82,7 @@ class StageCLI(LightningCLI):
         parser.add_lightning_class_args(Watchdog, "watchdog")
         parser.add_lightning_class_args(RollBack, "rollback")
         parser.add_lightning_class_args(NonFinite, "non_finite")
+        parser.add_lightning_class_args(MemoryGuard, "memory")
         parser.add_argument("--mlflow", type=Tracking, default=Tracking(), help="Where the run is recorded.")
         parser.link_arguments("run_dir", "trainer.default_root_dir")
 

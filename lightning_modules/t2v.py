@@ -77,6 +77,7 @@ class T2VModule(L.LightningModule):
         self.optimizer_config, self.text_drop, self.time_mean = optimizer, text_drop, time_mean
         self.sampling, self.null_text, self.start = sampling, null_text, start
         self.first_frame = first_frame
+        self.checkpointing = execution.checkpointing
 
     def setup(self, stage: str) -> None:
         """Read from the latents what made them; whoever samples from this model must use the same."""
