@@ -24,7 +24,7 @@ from lightning_modules.sharded import SealedShards
 from models.transformer.parallelize import draw, parallelize, transformers
 from parallel.gradients import average_gradients, clip_gradients
 from parallel.mesh import Mesh, MeshConfig
-from parallel.seeds import begin_step
+from parallel.seeds import MicroBatches, begin_step
 from parallel.sharding import ShardingConfig
 
 
@@ -53,7 +53,7 @@ class MeshStrategy(SealedShards):
         self._start, self._patience = start_timeout, timedelta(seconds=timeout)
         self.mesh_config, self.sharding = mesh, sharding
         self._mesh: Mesh | None = None
-        self._seed = 0
+        self._seed, self._micro_batches = 0, MicroBatches()
         self._accumulating = False
 
     @property
@@ -136,8 +136,9 @@ class MeshStrategy(SealedShards):
 
     @override
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        epoch = self.lightning_module.current_epoch if self.lightning_module is not None else 0
-        begin_step(self._seed, epoch, batch_idx, self.mesh.data_rank)
+        assert self.lightning_module is not None
+        step = self.lightning_module.global_step
+        begin_step(self._seed, step, self._micro_batches.number(step), self.mesh.data_rank)
 
     @override
     def post_backward(self, closure_loss: Tensor) -> None:

@@ -7,7 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
 from lightning_modules.strategy import MeshStrategy
-from parallel.seeds import begin_step
+from parallel.seeds import MicroBatches, begin_step
 
 
 class SeedSteps(Callback):
@@ -18,6 +18,7 @@ class SeedSteps(Callback):
 
     def __init__(self) -> None:
         self._seed: int | None = None
+        self._micro_batches = MicroBatches()
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -30,4 +31,5 @@ class SeedSteps(Callback):
     ) -> None:
         assert self._seed is not None
         if trainer.world_size > 1 and not isinstance(trainer.strategy, MeshStrategy):
-            begin_step(self._seed, trainer.current_epoch, batch_idx, trainer.global_rank)
+            step = trainer.global_step
+            begin_step(self._seed, step, self._micro_batches.number(step), trainer.global_rank)

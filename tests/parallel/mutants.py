@@ -120,14 +120,14 @@ def seeds_are_of_the_process() -> None:
     """A seed for each process: cp peers denoise one sample at different times (torchtitan's Flux)."""
     module = sys.modules["lightning_modules.strategy"]
     begin = module.begin_step  # type: ignore
-    module.begin_step = lambda seed, epoch, batch, rank: begin(seed, epoch, batch, dist.get_rank())  # type: ignore
+    module.begin_step = lambda seed, step, micro, rank: begin(seed, step, micro, dist.get_rank())  # type: ignore
 
 
 def seeds_ignore_the_step() -> None:
     """The same noise in each step."""
     module = sys.modules["lightning_modules.strategy"]
     begin = module.begin_step  # type: ignore
-    module.begin_step = lambda seed, epoch, batch, rank: begin(seed, 0, 0, rank)  # type: ignore
+    module.begin_step = lambda seed, step, micro, rank: begin(seed, 0, 0, rank)  # type: ignore
 
 
 def samples_are_dealt_to_processes() -> None:
