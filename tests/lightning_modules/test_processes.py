@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from datamodules.clips import ClipData
+from datamodules.plan import epoch_batches
+from datamodules.quarantine import FILE
 from lightning_modules.run_folder import RunFolder
 from tests.lightning_modules.conftest import stage_config, write_config
 
+MESH = "lightning_modules.strategy.MeshStrategy"
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(1800)  # each command takes a minute where two cores are shared
 
@@ -38,6 +42,8 @@ class Run:
         command = [sys.executable, "-m", "lightning_modules.cli", "fit", "-c", str(self.config), *options]
         command += ["--trainer.devices", str(devices), "--trainer.accelerator", "cpu"]
         command += ["--trainer.strategy", strategy if devices > 1 else "auto"]
+        if devices > 1 and strategy == MESH:
+            command += ["--trainer.strategy.mesh.dp_shard", str(devices)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
         for name in ("LOCAL_RANK", "RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_PORT"):
             environment.pop(name, None)
@@ -154,3 +160,26 @@ def test_a_process_that_is_killed_ends_the_run_within_seconds(clips, tmp_path):
     assert time.monotonic() - began < 30
     assert process.returncode not in (0, None), told
     assert run.folder.newest() is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", MESH])
+def test_a_bad_sample_of_one_process_is_left_out_and_that_of_the_other_comes_again(clips, tmp_path, strategy):
+    data = ClipData(str(clips), batch_size=1, memory=True)
+    data.setup("fit")
+    shards, source = data._sources["train"]
+    plan = [source._items[int(batch[0])].clip_id for batch in epoch_batches(shards, data._order, 0)]
+    good, bad = plan[8], plan[9]  # of the fifth step of two processes, after the second checkpoint
+    run = Run(tmp_path, clips, bad_clip=bad)
+    options = ("--trainer.max_steps", "12", "--non_finite.in_a_row", "0")
+    code, told = run.fit(*options, devices=2, strategy=strategy)
+    assert code == 0, told
+    assert "Going back to the last checkpoint, without those clips." in told
+    (samples,) = json.loads((run.folder.path / FILE).read_text()).values()
+    assert [facts["clip_id"] for facts in samples.values()] == [bad]
+    again = [line["clips"] for rank in (0, 1) for line in run.lines(rank) if line["step"] == 4]
+    assert sorted(map(tuple, again)) == sorted([(good,), (good,), (bad,), (plan[10],)])
+    after = {
+        clip for rank in (0, 1) for line in run.lines(rank) if line["step"] > 4 for clip in line["clips"]
+    }
+    assert bad not in after
