@@ -45,9 +45,12 @@ def load(graph: Graph, columns: Sequence[str]) -> pa.Table:
 
 
 def store(graph: Graph, out: Path) -> None:
-    """Put the score table of a whole run into one file, for `select` and for others to read."""
+    """Put the score table of a whole run into one file, for `select` and for others, unless it stands."""
+    path = out / FILE
+    if _mark_in(path) == mark(graph):
+        return
     whole = load(graph, score_columns(graph)).replace_schema_metadata({MARK: mark(graph)})
-    with atomic_path(out / FILE) as temporary:
+    with atomic_path(path) as temporary:
         pq.write_table(whole, temporary, compression="zstd")
 
 
@@ -56,10 +59,8 @@ def stored(graph: Graph, out: Path, columns: Sequence[str] | None) -> pa.Table:
     where all stages are complete."""
     if any(graph.nodes[name].missing for name in graph.whole()):
         return load(graph, columns if columns is not None else score_columns(graph))
-    path = out / FILE
-    if not path.exists() or (pq.read_schema(path).metadata or {}).get(MARK.encode()) != mark(graph).encode():
-        store(graph, out)
-    return read(path, columns)
+    store(graph, out)
+    return read(out / FILE, columns)
 
 
 def read(path: Path, columns: Sequence[str] | None) -> pa.Table:
@@ -79,6 +80,14 @@ def mark(graph: Graph) -> str:
     """What a score table is of: results and files."""
     names = {name: node.fingerprint for name, node in graph.nodes.items()}
     return fingerprint([names, [unit.name for unit in graph.units]])
+
+
+def _mark_in(path: Path) -> str | None:
+    """What the score table in a file says that it is of; None where there is none that can be read."""
+    try:
+        return (pq.read_schema(path).metadata or {}).get(MARK.encode(), b"").decode()
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
 
 
 def _filled(table: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -22,7 +22,11 @@ def test_the_file_holds_what_the_stages_hold_and_follows_them(config, serial, tm
     assert first.column("single_face").type == COLUMNS["single_face"].type
     made = (out / table.FILE).stat().st_mtime_ns
     table.stored(graph, out, columns)
+    table.store(graph, out)
     assert (out / table.FILE).stat().st_mtime_ns == made
+    (out / table.FILE).write_text("torn")
+    table.store(graph, out)
+    assert table.read(out / table.FILE, columns) == first
     changed = pipeline.run_tables(config("visual.text_frames=0", "motion.rows=32"), None, serial)
     table.stored(changed, out, columns)
     assert pq.read_schema(out / table.FILE).metadata[b"graph"].decode() == table.mark(changed)
