@@ -37,11 +37,11 @@ def test_it_judges_the_configs_own_mesh(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_what_cannot_fit_is_refused_with_three_fixes() -> None:
     with pytest.raises(UserError) as refused:
-        main(["-c", PAPER, "--gpus", "64", "--gpu", "h100", "--as-configured"])
+        main(["-c", PAPER, "--gpus", "64", "--gpu", "h100", "--as-configured", "--memory", "25"])
     message = str(refused.value)
-    assert "on each of 64 devices; there are 76.0" in message
+    assert "on each of 64 devices; there are 25.0" in message
     assert [f"  {number}. " in message for number in (1, 2, 3)] == [True] * 3
-    assert "checkpointing: full" in message
+    assert "mesh.cp: 2" in message
     with pytest.raises(UserError, match=r"there are 0\.0"):
         main([*SMALL, "--gpus", "4", "--memory", "0.001"])
 
