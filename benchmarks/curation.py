@@ -203,7 +203,7 @@ def cascade(_: Path) -> Iterator[Line]:
     """CPU-seconds per kept hour of a spoilt toy world, with and without a cascade."""
     hours, kept = {}, {}
     with tempfile.TemporaryDirectory() as folder:
-        spoilt_world(Path(folder, "raw"), 40)
+        spoilt_world(Path(folder, "raw"), 30)
         for name in ("without", "with"):
             config = settings(Path(folder, "raw"), Path(folder, name), name == "with")
             graph = pipeline.run_tables(config, None, Serial())

@@ -96,7 +96,8 @@ def find_config(path: str | Path) -> Path:
         if candidate.is_file():
             return candidate
     raise UserError(
-        f"There is no config {path}. The project has configs/curation/default.yaml and demo.yaml."
+        f"There is no config {path}. The project has default.yaml, 768px.yaml, demo.yaml and samples.yaml in "
+        "configs/curation."
     )
 
 

@@ -1,10 +1,12 @@
-"""Shot boundaries by PySceneDetect's detectors, fed with our own decode."""
+"""Shot boundaries by PySceneDetect's detectors and one of our own, fed with our own decode."""
 
 import av
 import numpy as np
 from jaxtyping import UInt8
 from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector, ContentDetector, ThresholdDetector
+
+from curation.scores.colour_cuts import ColourCuts
 
 LONGEST = 256  # pixels: PySceneDetect itself scales down to about this
 
@@ -16,6 +18,7 @@ class ShotFinder:
         makers = {
             "adaptive": lambda: AdaptiveDetector(min_scene_len=shortest),
             "content": lambda: ContentDetector(threshold=threshold, min_scene_len=shortest),
+            "colour": ColourCuts,
             "fade": lambda: ThresholdDetector(min_scene_len=shortest, add_final_scene=False),
         }
         self.detectors = [makers[name]() for name in detectors]

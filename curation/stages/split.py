@@ -21,7 +21,7 @@ from curation.footage import open_video, stamp, stamped
 from curation.stage import FanOutStage, Gated, Row
 from storage import fingerprint
 
-DETECTORS = ("adaptive", "content", "fade")
+DETECTORS = ("adaptive", "content", "colour", "fade")
 RULES = ("sample", "tile")
 DAMAGED = 0.98  # part of the packets that must decode
 
@@ -46,7 +46,7 @@ class Split(Gated, FanOutStage):
     )  # fmt: skip
 
     detectors: tuple[str, ...] = ("adaptive", "content")
-    "PySceneDetect detectors whose cuts are united: adaptive, content, fade (through black)"
+    "Detectors whose cuts are united: PySceneDetect's adaptive, content and fade (through black), and colour"
     threshold: float = 27.0
     "Threshold of the content detector"
     shortest_shot: float = 0.5

@@ -1,14 +1,18 @@
 """A cascade saves work and changes no score and no verdict."""
 
+from pathlib import Path
+
 import pytest
 
 from console import UserError
 from curation import pipeline
-from curation.rules import read_subset
+from curation.config import load as load_config
+from curation.rules import Threshold, read_subset
 from curation.select import select
 from curation.table import load, score_columns
 from tests.curation.conftest import moving, write_video
 
+CONFIGS = Path(__file__).parents[2] / "configs" / "curation"
 SUBSET = """
 rules:
   - {name: whole shot, score: usable, equals: true}
@@ -93,3 +97,15 @@ def test_a_cascade_on_a_score_that_needs_the_decode_is_refused(config):
         pipeline.survey(config("cascade=[{name: motion, score: vmaf_motion, above: 2.0}]"))
     with pytest.raises(UserError, match="key_text is not known before"):
         pipeline.survey(config("split.gates=[{name: text, score: key_text, below: 0.6}]"))
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_cascades_of_the_project_ask_for_no_more_than_their_subsets(path):
+    config = load_config(path, {}, [])
+    asked = {
+        (rule.score, tuple(rule.bounds().items()))
+        for rule in read_subset(config.subset).rules
+        if isinstance(rule, Threshold)
+    }
+    assert {(rule.score, tuple(rule.bounds().items())) for rule in config.cascade} <= asked
+    assert config.stages()
