@@ -9,7 +9,8 @@ from models.text import TextTokens, open_text_encoder
 
 
 def test_seeds_count_up_for_each_prompt():
-    assert requests(["a", "b"], seed=5, count=2) == [("a", 5), ("a", 6), ("b", 5), ("b", 6)]
+    expected = [Request("a", 5), Request("a", 6), Request("b", 5), Request("b", 6)]
+    assert requests(["a", "b"], seed=5, count=2) == expected
 
 
 def test_what_is_asked_twice_is_made_once():

@@ -8,7 +8,7 @@ import torch
 from console import UserError
 from lightning_modules.optimization import OptimizerConfig
 from lightning_modules.t2v import T2VModule, replace_text
-from lightning_modules.tae import LatentMoments, TAEModule
+from lightning_modules.tae import TAEModule
 from lightning_modules.tae_objective import TAELossConfig
 from models.tae import TAEConfig
 from models.tae.losses import kl_divergence, outlier_penalty
@@ -160,17 +160,6 @@ def test_the_tae_loss_is_the_weighted_sum_of_its_parts():
     latent = posterior.sample(torch.randn_like(posterior.mean))
     torch.testing.assert_close(losses[0.5, 0.0] - losses[0.0, 0.0], 0.5 * kl_divergence(posterior))
     torch.testing.assert_close(losses[0.0, 2.0] - losses[0.0, 0.0], 2 * outlier_penalty(latent))
-
-
-def test_moments_of_batches_are_those_of_the_whole():
-    latents = 5 + 3 * torch.randn(6, 2, 4, 3, 3)
-    moments, module = LatentMoments(4, torch.device("cpu")), tae_module()
-    module.all_gather = lambda value: value
-    for part in latents.split((1, 2, 3)):
-        moments.add(part)
-    mean, std = moments.gathered(module)
-    torch.testing.assert_close(mean, latents.mean(dim=(0, 1, 3, 4)))
-    torch.testing.assert_close(std, latents.std(dim=(0, 1, 3, 4), correction=0))
 
 
 def test_checkpointing_is_put_on_the_model_that_trains_and_keeps_its_loss_and_gradients():
