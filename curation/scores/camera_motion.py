@@ -1,6 +1,6 @@
 """Camera motion by name (App. B.2): a similarity of neighbouring pictures, fitted a few times a second.
 
-Shift and magnification of the whole picture tell nine of the paper's sixteen classes: pan, tilt and zoom in
+Shift and magnification of the whole picture tell eight of the paper's sixteen classes: pan, tilt and zoom in
 two directions each, static and handheld shots. Push and pull, truck, pedestal and arc differ from zoom, pan
 and tilt by parallax only, tracking shots by what is followed; they get the name of the flow that they have.
 The fit is robust: what moves by itself is given little weight, and where structure covers too little of
