@@ -118,6 +118,17 @@ COLUMNS: dict[str, Column] = {
     "signature": Column(
         pa.binary(), "sampled frames as tiny RGB pictures: a byte k, a byte s, uint8 [k s s 3]"
     ),
+    # faces
+    "face_counts": Column(pa.list_(WHOLE), "faces on each frame that was sampled, one a second"),
+    "face_rate": Column(REAL, "part of these frames with at least one face"),
+    "single_face": Column(REAL, "part of these frames with exactly one face"),
+    "face_similarity": Column(
+        REAL, "least cosine of the faces of neighbouring sampled frames that have exactly one each"
+    ),
+    "face_embedding": Column(pa.list_(pa.float32()), "mean embedding of the lone faces, length 1"),
+    "face_view": Column(
+        pa.list_(pa.float32()), "median turn and nod of the lone faces (curation.scores.faces.view_of)"
+    ),
     # content
     "quality": Column(REAL, "rank among near-duplicates: the highest is kept"),
     "duplicate_group": Column(
@@ -132,8 +143,6 @@ COLUMNS: dict[str, Column] = {
 
 # Columns that rules of the project's subsets ask for and no stage writes yet: `select` says so.
 PLANNED: dict[str, Column] = {
-    "single_face": Column(REAL, "part of the frames sampled each second with exactly one face"),
-    "face_similarity": Column(REAL, "least cosine of the faces of neighbouring sampled frames"),
     "human": Column(FLAG, "near a human verb or expression of the taxonomy"),
     "audio_class": Column(TEXT, "sound, voice and music, those that are heard, joined by +"),
     "silence": Column(REAL, "part of the clip that is silent"),

@@ -15,6 +15,7 @@ from curation.stage import Stage
 from curation.stages.caption import Caption
 from curation.stages.content import Content
 from curation.stages.embed import Embed
+from curation.stages.faces import FaceScores
 from curation.stages.ingest import Ingest
 from curation.stages.keyframes import Keyframes
 from curation.stages.motion import Motion
@@ -22,7 +23,7 @@ from curation.stages.shards import Shards
 from curation.stages.split import Split
 from curation.stages.visual import Visual
 
-TABLE_STAGES = ("ingest", "split", "keyframes", "visual", "motion", "embed", "content", "caption")
+TABLE_STAGES = ("ingest", "split", "keyframes", "visual", "motion", "embed", "faces", "content", "caption")
 STAGES = (*TABLE_STAGES, "shards")
 
 
@@ -57,6 +58,7 @@ class Config:
     visual: Visual = field(default_factory=Visual)
     motion: Motion = field(default_factory=Motion)
     embed: Embed = field(default_factory=Embed)
+    faces: FaceScores = field(default_factory=FaceScores)
     content: Content = field(default_factory=Content)
     caption: Caption = field(default_factory=Caption)
     shards: Shards = field(default_factory=Shards)

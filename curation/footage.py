@@ -37,6 +37,11 @@ class Seen:
         self.index = index  # 0 is the first frame of the clip
         self._reducer = reducer
 
+    @property
+    def seconds(self) -> float:
+        """When it is shown, on the clock of its stream."""
+        return float(stamp(self.frame) * (self.frame.time_base or 0))
+
     @cached_property
     def rgb(self) -> UInt8[np.ndarray, "h w 3"]:
         return upright(self.frame.to_ndarray(format="rgb24"), quarter_turns(self.frame))

@@ -12,6 +12,8 @@ from curation.select import Verdicts
 from curation.stages.keyframes import Keyframes
 
 HINTS = {
+    "single_face": "The faces stage has not run: --stage faces, or a run with this subset.",
+    "face_similarity": "The faces stage has not run, or no two neighbouring samples have one face each.",
     "aesthetics": "It needs weights by path: visual.aesthetics and visual.clip.",
     "niqe": "The frames are too small for it, or visual.niqe_frames is 0.",
     "mv_mean": "The codec gives no motion vectors (H.264 and MPEG-4 do).",

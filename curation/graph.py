@@ -45,6 +45,8 @@ class Graph:
     root: Path
     units: tuple[Unit, ...]
     nodes: Mapping[str, Node]
+    asked: frozenset[str] = frozenset()
+    "Stages on demand whose columns the rules of the subset are on"
 
     def needed(self, name: str) -> list[str]:
         """`name` and what is upstream of it, in order."""
@@ -59,7 +61,9 @@ class Graph:
         return [
             name
             for name, node in self.nodes.items()
-            if not node.stage.on_demand or any(name in other.columns for other in self.nodes.values())
+            if not node.stage.on_demand
+            or name in self.asked
+            or any(name in other.columns for other in self.nodes.values())
         ]
 
     def parts(self, unit: str, stages: Iterable[str]) -> dict[str, Path]:
@@ -75,8 +79,10 @@ class Graph:
         return Inputs(self.parts(unit, every), every)
 
 
-def build(root: Path, work: Path, units: list[Unit], stages: Mapping[str, Stage]) -> Graph:
-    """Name the result of every stage and look what is there."""
+def build(
+    root: Path, work: Path, units: list[Unit], stages: Mapping[str, Stage], wanted: Iterable[str] = ()
+) -> Graph:
+    """Name the result of every stage and look what is there. `wanted`: columns that rules are on."""
     adders = {column: name for name, stage in stages.items() for column in stage.adds}
     nodes: dict[str, Node] = {}
     for name, stage in stages.items():
@@ -89,7 +95,8 @@ def build(root: Path, work: Path, units: list[Unit], stages: Mapping[str, Stage]
         folder = Folder.of(work, name, mark)
         missing = tuple(folder.missing(unit.name for unit in units))
         nodes[name] = Node(stage, mark, identity, folder, columns, missing)
-    return Graph(root, tuple(units), nodes)
+    asked = frozenset(adders[column] for column in wanted if column in adders)
+    return Graph(root, tuple(units), nodes, asked)
 
 
 def _columns(stage: Stage, adders: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from curation.listing import cut_units, list_videos
 from curation.manifest import sweep
 from curation.packing import TarJob, finished, shard_sets
 from curation.rules import Subset, read_subset
-from curation.select import Verdicts, select
+from curation.select import Verdicts, columns_of, select
 from curation.shardset import publish
 from curation.stages.shards import SPLITS, Tar, plan
 
@@ -42,7 +42,7 @@ def survey(config: Config) -> Graph:
     """The graph of `config` over the files that are there now."""
     root = Path(config.input)
     units = cut_units(root, list_videos(root), config.unit)
-    return build(root.absolute(), config.work.absolute(), units, config.stages())
+    return build(root.absolute(), config.work.absolute(), units, config.stages(), _wanted(config))
 
 
 def run_tables(config: Config, upto: str | None, engine: Engine) -> Graph:
@@ -55,6 +55,9 @@ def run_tables(config: Config, upto: str | None, engine: Engine) -> Graph:
     behind = [name for name in names if graph.nodes[name].missing and name != upto]
     if upto and behind:
         print(f"Running first what {upto} stands on: {', '.join(behind)}", file=sys.stderr)
+    for name in names:
+        if graph.nodes[name].missing:
+            graph.nodes[name].stage.check()
     for group in groups(graph, names):
         graph = _run_group(config, graph, group, engine)
     return graph
@@ -78,7 +81,14 @@ def _run_group(config: Config, graph: Graph, group: list[str], engine: Engine) -
 
 def survey_again(config: Config, graph: Graph) -> Graph:
     """The same files, with what is there now."""
-    return build(graph.root, config.work.absolute(), list(graph.units), config.stages())
+    return build(
+        graph.root, config.work.absolute(), list(graph.units), config.stages(), _wanted(config)
+    )
+
+
+def _wanted(config: Config) -> list[str]:
+    """The columns that the rules of the subset are on."""
+    return columns_of(read_subset(config.subset).rules)
 
 
 def run_all(config: Config, engine: Engine) -> Outcome:
@@ -104,7 +114,7 @@ def run_shards(
     """Write the tars of the clips that are kept and publish them; the tars and what is known of each."""
     lineage = {
         "subset": verdicts.subset.name,
-        **{name: node.fingerprint for name, node in graph.nodes.items()},
+        **{name: graph.nodes[name].fingerprint for name in graph.whole()},
     }
     kept = clips.filter(pa.array(verdicts.kept)).to_pylist()
     if not kept:

@@ -43,7 +43,7 @@ class Stage(ABC):
     adds: ClassVar[tuple[str, ...]]
     "Columns it adds, all described in curation.clip"
     on_demand: ClassVar[bool] = False
-    "Runs only when it is named or another stage reads its columns"
+    "Runs only when it is named, or another stage or a rule of the subset reads its columns"
 
     def needs(self) -> tuple[str, ...]:
         """Columns that it reads, and those that its gates look at."""
@@ -52,6 +52,9 @@ class Stage(ABC):
     def weights(self) -> dict[str, str]:
         """Hashes of the model files that it runs, by name."""
         return {}
+
+    def check(self) -> None:
+        """Raise a UserError where something is not installed that it needs; asked before it runs."""
 
     def settings(self) -> dict[str, Any]:
         """The settings that can change a result."""

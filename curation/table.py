@@ -17,7 +17,7 @@ from storage import atomic_path, fingerprint
 
 FILE = "scores.parquet"  # in the output folder
 MARK = "graph"  # its metadata
-HEAVY = ("embedding", "mirrored", "signature", "sidecar")  # not scores
+HEAVY = ("embedding", "mirrored", "signature", "face_embedding", "sidecar")  # not scores
 
 
 def score_columns(graph: Graph) -> list[str]:
@@ -78,7 +78,7 @@ def read(path: Path, columns: Sequence[str] | None) -> pa.Table:
 
 def mark(graph: Graph) -> str:
     """What a score table is of: results and files."""
-    names = {name: node.fingerprint for name, node in graph.nodes.items()}
+    names = {name: node.fingerprint for name, node in graph.nodes.items() if not node.missing}
     return fingerprint([names, [unit.name for unit in graph.units]])
 
 

