@@ -81,9 +81,7 @@ def _run_group(config: Config, graph: Graph, group: list[str], engine: Engine) -
 
 def survey_again(config: Config, graph: Graph) -> Graph:
     """The same files, with what is there now."""
-    return build(
-        graph.root, config.work.absolute(), list(graph.units), config.stages(), _wanted(config)
-    )
+    return build(graph.root, config.work.absolute(), list(graph.units), config.stages(), _wanted(config))
 
 
 def _wanted(config: Config) -> list[str]:

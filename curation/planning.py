@@ -37,7 +37,14 @@ def plan(graph: Graph, work: Path) -> list[Line]:
     for name, node in graph.nodes.items():
         if name not in whole:
             lines.append(
-                Line(name, 0, len(graph.units), "nobody asks for it (no rule of the cascade or the subset)", 0.0, 0.0)
+                Line(
+                    name,
+                    0,
+                    len(graph.units),
+                    "nobody asks for it (no rule of the cascade or the subset)",
+                    0.0,
+                    0.0,
+                )
             )
             continue
         cost, rows = costs[name], _rows_due(graph, node, costs)

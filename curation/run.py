@@ -14,7 +14,18 @@ from pathlib import Path
 
 from console import command
 
-STAGES = ("ingest", "split", "keyframes", "visual", "motion", "embed", "faces", "content", "caption", "shards")
+STAGES = (
+    "ingest",
+    "split",
+    "keyframes",
+    "visual",
+    "motion",
+    "embed",
+    "faces",
+    "content",
+    "caption",
+    "shards",
+)
 VERBS = ("run", "plan", "select", "explain", "verify")
 
 

@@ -55,6 +55,7 @@ class Stage(ABC):
 
     def check(self) -> None:
         """Raise a UserError where something is not installed that it needs; asked before it runs."""
+        return None  # most stand on the dependencies alone
 
     def settings(self) -> dict[str, Any]:
         """The settings that can change a result."""

@@ -6,6 +6,7 @@ the landmarks bring upright. Frames without a face and with several are counted,
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -188,9 +189,7 @@ def summary(samples: list[Sampled]) -> dict[str, Any]:
     """The columns of a clip. Neighbours are compared where both have exactly one face."""
     counts = [sample.count for sample in samples]
     vectors = [sample.embedding for sample in samples]
-    cosines = [
-        float(a @ b) for a, b in zip(vectors, vectors[1:], strict=False) if a is not None and b is not None
-    ]
+    cosines = [float(a @ b) for a, b in pairwise(vectors) if a is not None and b is not None]
     found: dict[str, Any] = {
         "face_counts": counts,
         "face_rate": sum(count > 0 for count in counts) / len(counts) if counts else None,

@@ -30,7 +30,7 @@ class FaceScores(Gated, FootageStage):
     "Seconds between the frames that are looked at"
     side: int = 640
     "Pixels of the longer side of a frame when faces are looked for; larger frames are scaled down"
-    score: float = 0.6
+    score: float = 0.7
     "Least score of a face"
     pack: str = ""
     "Folder of an insightface pack, or its ArcFace model; empty for SFace, which the extra `faces` has"
