@@ -53,7 +53,7 @@ def million_scores(path: Path, rows: int) -> None:
     table = pa.table(columns)
     names = pa.array([f"{name:016x}" if copied else None for name, copied in zip(group, copies, strict=True)])
     table = table.append_column("duplicate_group", names)
-    for stage in ("split", "visual", "motion", "embed"):
+    for stage in ("split", "visual", "motion", "embed", "caption"):
         table = table.append_column(f"{stage}_error", pa.nulls(rows, pa.string()))
     pq.write_table(table, path, compression="zstd")
 

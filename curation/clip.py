@@ -138,7 +138,8 @@ COLUMNS: dict[str, Column] = {
     "cluster": Column(WHOLE, "merged k-means cluster of the embedding"),
     # caption
     "caption": Column(TEXT, "what the clip shows"),
-    "caption_source": Column(TEXT, "sidecar | measured: who wrote it"),
+    "caption_source": Column(TEXT, "sidecar | model | measured: what kind of author it has"),
+    "captioner": Column(TEXT, "who wrote it: people | describer (no model) | the name of a captioner"),
 }
 
 # Columns that rules of the project's subsets ask for and no stage writes yet: `select` says so.
@@ -182,6 +183,7 @@ class Clip:
     duration: float
     caption: str
     caption_source: str
+    captioner: str = "none"
     bucket: str
     "WxHxF: columns, rows and frames of the batch that the clip belongs to"
     scores: dict[str, Any] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """The settings of a curation run: where from, where to, which subset, and one section for each stage."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,10 @@ class Config:
 
     def stages(self) -> dict[str, Stage]:
         """The table stages, in order."""
-        return guarded({name: getattr(self, name) for name in TABLE_STAGES}, self.cascade)
+        found: dict[str, Stage] = {name: getattr(self, name) for name in TABLE_STAGES}
+        kept = Path(self.caption.answers) if self.caption.answers else self.work / "answers"
+        found["caption"] = replace(self.caption, answers=str(kept.absolute()))
+        return guarded(found, self.cascade)
 
     @property
     def work(self) -> Path:
@@ -98,8 +101,8 @@ def find_config(path: str | Path) -> Path:
         if candidate.is_file():
             return candidate
     raise UserError(
-        f"There is no config {path}. The project has default.yaml, 768px.yaml, demo.yaml and samples.yaml in "
-        "configs/curation."
+        f"There is no config {path}. The project has default.yaml, captions.yaml, 768px.yaml, demo.yaml and "
+        "samples.yaml in configs/curation."
     )
 
 

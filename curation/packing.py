@@ -100,6 +100,7 @@ def record(row: Row, bucket: str) -> Clip:
         duration=target["frames"] / target["rate"],
         caption=row["caption"] or "",
         caption_source=row["caption_source"] or "none",
+        captioner=row["captioner"] or "none",
         bucket=bucket,
         scores={name: row.get(name) for name in SCORES},
         lineage={**row["lineage"], "sha256": row["sha256"]},

@@ -137,7 +137,8 @@ def run_shards(
 def pool_of(config: Config) -> Pool:
     """The default engine for `config`."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Pool(config.workers or cores, Limits(row_seconds=config.row_seconds))
+    workers = config.workers or cores
+    return Pool(workers, Limits(row_seconds=max(config.row_seconds, config.caption.longest(workers))))
 
 
 def _nothing_kept(config: Config, graph: Graph, clips: pa.Table, verdicts: Verdicts) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from jinja2 import Environment
 
+from curation.captioners.accounts import accounts
 from curation.config import Config
 from curation.footage import frames_of, sample_indices
 from curation.pipeline import Outcome
@@ -56,6 +57,7 @@ def gather(config: Config, outcome: Outcome) -> dict[str, Any]:
         "histograms": histograms(clips, verdicts),
         "examples": _examples(config, outcome),
         "duplicates": _duplicates(clips),
+        "captions": {"by": _authors(clips), "spent": accounts(outcome.graph)},
         "cpu_seconds": outcome.cpu_seconds,
         "fingerprints": {name: node.fingerprint for name, node in outcome.graph.nodes.items()},
     }
@@ -85,6 +87,12 @@ def _histogram(clips: pa.Table, score: str) -> dict[str, Any] | None:
         return None
     counts, edges = np.histogram(values, bins=BINS)
     return {"score": score, "edges": edges.tolist(), "counts": counts.tolist(), "lines": []}
+
+
+def _authors(clips: pa.Table) -> dict[str, int]:
+    """Clips by who wrote their caption."""
+    names = clips.column("captioner").drop_null().to_pylist()
+    return {name: names.count(name) for name in sorted(set(names))}
 
 
 def _files(outcome: Outcome) -> dict[str, Any]:
@@ -118,7 +126,7 @@ def _examples(config: Config, outcome: Outcome) -> dict[str, list[dict[str, Any]
 
 def _example(outcome: Outcome, row: int) -> dict[str, Any]:
     facts = outcome.clips.slice(row, 1).to_pylist()[0]
-    keys = ("clip_id", "source", "start", "end", "caption", "caption_source")
+    keys = ("clip_id", "source", "start", "end", "caption", "caption_source", "captioner")
     shown = (
         "border",
         "text_score",

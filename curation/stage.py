@@ -13,10 +13,27 @@ from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
+from console import UserError
 from curation.clip import SCHEMA_VERSION
 from curation.rules import Threshold
 
 Row = dict[str, Any]
+
+
+class HaltError(UserError):
+    """What no row is at fault for and every further row would meet: the run stops, and goes on later."""
+
+
+class Metered(ABC):
+    """Work on rows that costs more than this machine's time."""
+
+    @abstractmethod
+    def __call__(self, row: Row) -> Row:
+        """The columns that the stage adds."""
+
+    @abstractmethod
+    def spent(self) -> dict[str, Any]:
+        """What the rows since the last call cost, for the statistics of their unit."""
 
 
 class Source(Protocol):

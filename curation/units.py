@@ -16,7 +16,17 @@ from curation.clip import error_column, schema, skipped_column
 from curation.engine.job import OPENING, Beat, Skip
 from curation.footage import Observer, watch
 from curation.manifest import Folder, join, table_of
-from curation.stage import BarrierStage, FanOutStage, FootageStage, Row, RowStage, Stage, gates_of
+from curation.stage import (
+    BarrierStage,
+    FanOutStage,
+    FootageStage,
+    HaltError,
+    Metered,
+    Row,
+    RowStage,
+    Stage,
+    gates_of,
+)
 
 FOOTAGE_READS = (
     "source",
@@ -107,12 +117,14 @@ def opened(stage: Any, root: Path) -> Callable:
     return _opened[key]
 
 
-Results = tuple[dict[str, list[Row]], dict[str, dict[str, float]]]
+Results = tuple[dict[str, list[Row]], dict[str, dict[str, Any]]]
 
 
 def _each(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
     (stage,) = job.stages
     work, clock = opened(stage, job.root), _Clock()
+    if isinstance(work, Metered):
+        work.spent()  # of a unit that was stopped: its answers are counted when they are used
     results = []
     for k, row in enumerate(rows):
         beat(k)
@@ -124,7 +136,8 @@ def _each(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
             name: row[name] for name in stage.adds if name in row
         }  # ingest: the path, even of a broken file
         results.append({**kept, **(result or {}), error_column(stage.name): error})
-    return {stage.name: results}, {stage.name: clock.read()}
+    more = work.spent() if isinstance(work, Metered) else {}
+    return {stage.name: results}, {stage.name: {**clock.read(), **more}}
 
 
 def _fan_out(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
@@ -196,10 +209,12 @@ def _collect(group: list[Observer]) -> Row:
 
 
 def guarded(work: Callable[[Any], Any], argument: Any) -> tuple[Any, str | None]:
-    """The result, or why there is none. What stops the machine (a full disk) is no fault of a row and goes on
-    up."""
+    """The result, or why there is none. What stops the machine (a full disk) or every row (a server that is
+    down) is no fault of a row and goes on up."""
     try:
         return work(argument), None
+    except HaltError:
+        raise
     except Exception as error:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in SYSTEM_ERRORS):
             raise

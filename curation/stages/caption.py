@@ -1,16 +1,19 @@
-"""caption: what people wrote beside the video comes first; else a describer that says only what was measured.
+"""caption: what people wrote beside the video comes first; then models behind chat endpoints, if any are
+given; else a describer that says only what was measured (Sec. 3.2.1).
 
-`caption_source` is in every row: nobody can take a measured description for one that a person or a model
-wrote.
+`caption_source` and `captioner` are in every row: nobody can take a measured description for one that a
+person or a model wrote.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from curation.stage import Row, RowStage
+from console import UserError
+from curation.captioners import describe
+from curation.captioners.endpoint import Endpoint
+from curation.stage import Metered, Row, RowStage, resource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,29 +21,76 @@ class Caption(RowStage):
     """Settings of the caption stage."""
 
     name: ClassVar[str] = "caption"
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = (
-        "sidecar", "start", "end", "seconds", "usable", "aspect", "brightness", "contrast",
-        "sharpness", "frozen", "vmaf_motion", "shake", "drift_x", "drift_y",
+        "source", "sidecar", "clip_id", "start_pts", "end_pts", "start", "end", "seconds", "frames", "usable",
+        "aspect", "brightness", "sharpness", "frozen", "vmaf_motion", "shake", "drift_x", "drift_y",
+        "camera_motion", "camera_confidence",
     )  # fmt: skip
-    adds: ClassVar[tuple[str, ...]] = ("caption", "caption_source")
+    adds: ClassVar[tuple[str, ...]] = ("caption", "caption_source", "captioner")
 
     overlap: float = 0.9
     "Part of a clip that a timed caption must span to describe it"
     describe: bool = True
     "Describe clips that nobody captioned by their measurements; else their caption stays empty"
+    mix: tuple[Endpoint, ...] = ()
+    "Captioners, each for its share of the clips by weight; the describer is not used with them"
+    camera: float = 0.8  # not disclosed
+    """Confidence from which the camera's motion stands before captions of models and of the describer;
+    above 1 it never does"""
+    answers: str = resource("")
+    "Folder that keeps the answers of captioners as they come; empty for one in the folder of the run"
 
-    def open(self, root: Path) -> Callable[[Row], Row]:
-        def caption(row: Row) -> Row:
-            if not row["usable"]:
-                return {}
-            written = matching(json.loads(row["sidecar"] or "[]"), row["start"], row["end"], self.overlap)
-            if written:
-                return {"caption": written, "caption_source": "sidecar"}
-            if self.describe and row["brightness"] is not None and row["vmaf_motion"] is not None:
-                return {"caption": describe(row), "caption_source": "measured"}
+    def __post_init__(self):
+        names = [one.name for one in self.mix]
+        taken = {"people", describe.NAME, *(name for name in names if names.count(name) > 1)}
+        if clash := taken & set(names):
+            raise UserError(f"caption.mix: the name {min(clash)!r} is taken; every captioner needs its own.")
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "mix": [one.identity() for one in self.mix]}
+
+    def longest(self, workers: int) -> float:
+        """Seconds that one clip may take."""
+        return max((one.longest(workers) for one in self.mix), default=0.0)
+
+    def open(self, root: Path) -> "Captioning":
+        return Captioning(self, root)
+
+
+class Captioning(Metered):
+    """The captions of one worker process."""
+
+    def __init__(self, stage: Caption, root: Path):
+        from curation.captioners.asker import Asker
+
+        self.stage = stage
+        if stage.mix and not stage.answers:
+            raise UserError("caption.answers must name the folder that keeps the answers of captioners.")
+        store = Path(stage.answers) / "answers.sqlite"
+        self.asker = Asker(stage.mix, root, store) if stage.mix else None
+
+    def __call__(self, row: Row) -> Row:
+        if not row["usable"]:
             return {}
+        written = matching(json.loads(row["sidecar"] or "[]"), row["start"], row["end"], self.stage.overlap)
+        if written:
+            return {"caption": written, "caption_source": "sidecar", "captioner": "people"}
+        if self.asker:
+            text, name = self.asker.caption(row)
+            return {"caption": self._prefixed(text, row), "caption_source": "model", "captioner": name}
+        if self.stage.describe and row["brightness"] is not None and row["vmaf_motion"] is not None:
+            text = self._prefixed(describe.describe(row), row)
+            return {"caption": text, "caption_source": "measured", "captioner": describe.NAME}
+        return {}
 
-        return caption
+    def spent(self) -> dict[str, Any]:
+        return {"captioners": self.asker.spent()} if self.asker else {}
+
+    def _prefixed(self, text: str, row: Row) -> str:
+        """The camera's motion, where it is sure, before the caption (Sec. 3.2.1)."""
+        sure = row["camera_motion"] and (row["camera_confidence"] or 0.0) >= self.stage.camera
+        return f"{row['camera_motion']}, {text}" if sure else text
 
 
 def matching(captions: list[dict], start: float, end: float, least: float) -> str | None:
@@ -55,32 +105,3 @@ def matching(captions: list[dict], start: float, end: float, least: float) -> st
         if part >= least and part > covered:
             best, covered = item["text"], part
     return best
-
-
-def describe(row: Row) -> str:
-    """One sentence from measurements alone; the words change at fixed values, so equal rows give equal
-    sentences."""
-    shape = "wide" if row["aspect"] > 1.05 else "tall" if row["aspect"] < 0.95 else "square"
-    light = "dark" if row["brightness"] < 0.25 else "bright" if row["brightness"] > 0.65 else "evenly lit"
-    detail = "soft" if row["sharpness"] < 60 else "finely detailed" if row["sharpness"] > 800 else "clear"
-    return (
-        f"A {shape}, {light}, {detail} shot of {row['seconds']:.1f} seconds with {_pace(row)}{_camera(row)}."
-    )
-
-
-def _pace(row: Row) -> str:
-    if row["frozen"] > 0.9:
-        return "no visible motion"
-    pace = row["vmaf_motion"]
-    return "slight motion" if pace < 1.0 else "calm motion" if pace < 4.0 else "fast motion"
-
-
-def _camera(row: Row) -> str:
-    if row["shake"] > 10:
-        return " from an unsteady camera"
-    across, down = row["drift_x"], row["drift_y"]
-    if max(abs(across), abs(down)) < 0.1:  # of the frame per second
-        return ""
-    if abs(across) >= abs(down):
-        return f" as the picture slides {'right' if across > 0 else 'left'}"
-    return f" as the picture slides {'down' if down > 0 else 'up'}"
