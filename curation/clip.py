@@ -129,6 +129,9 @@ COLUMNS: dict[str, Column] = {
     "face_view": Column(
         pa.list_(pa.float32()), "median turn and nod of the lone faces (curation.scores.faces.view_of)"
     ),
+    "face_references": Column(
+        pa.list_(pa.binary()), "JPEG files of the lone faces of frames spread over the clip, in their order"
+    ),
     # content
     "quality": Column(REAL, "rank among near-duplicates: the highest is kept"),
     "duplicate_group": Column(

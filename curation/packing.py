@@ -5,12 +5,13 @@ import json
 import tarfile
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from curation.clip import Clip
 from curation.engine.job import OPENING, Beat, Skip
+from curation.face_references import Place, pictures
 from curation.shardset import Shard, add_member
 from curation.stage import Row
 from curation.stages.motion import Motion
@@ -21,6 +22,7 @@ from curation.units import _Clock, guarded
 from storage import atomic_path, hash_file, write_json
 
 SCORES = (*Visual.adds, *Motion.adds, "quality", "cluster")
+FACES = ("single_face", "face_similarity")  # where they were measured
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class TarJob:
     stage: Shards
     root: Path
     work: Path
+    faces: Mapping[str, Place] = field(default_factory=dict, repr=False)
+    "Where the reference pictures of its clips lie, by clip_id"
 
     @property
     def key(self) -> str:
@@ -50,6 +54,9 @@ class TarJob:
                         continue
                     add_member(tar, f"{row['clip_id']}.json", record(row, self.tar.bucket).to_json().encode())
                     add_member(tar, f"{row['clip_id']}.mp4", video)
+                    if row["clip_id"] in self.faces:
+                        for number, picture in enumerate(pictures(self.faces[row["clip_id"]])):
+                            add_member(tar, f"{row['clip_id']}.face{number}.jpg", picture)
             samples, size = len(self.tar.rows) - len(errors), temporary.stat().st_size
             shard = Shard("", samples, size, hash_file(temporary), self.tar.bucket)
         write_json(_note(target), {"shard": asdict(shard), "errors": errors, **clock.read()})
@@ -88,6 +95,7 @@ def shard_sets(work: Path, tars: list[Tar], notes: Mapping[str, dict]) -> dict[s
 def record(row: Row, bucket: str) -> Clip:
     """What the shard says of a clip."""
     target = row["target"]
+    faces = {name: row[name] for name in FACES if row.get(name) is not None}
     return Clip(
         clip_id=row["clip_id"],
         source=row["source"],
@@ -102,7 +110,7 @@ def record(row: Row, bucket: str) -> Clip:
         caption_source=row["caption_source"] or "none",
         captioner=row["captioner"] or "none",
         bucket=bucket,
-        scores={name: row.get(name) for name in SCORES},
+        scores={name: row.get(name) for name in SCORES} | faces,
         lineage={**row["lineage"], "sha256": row["sha256"]},
     )
 

@@ -13,6 +13,7 @@ from curation.clip import PLANNED
 from curation.config import Config
 from curation.engine.job import Done, Engine, Job
 from curation.engine.pool import Limits, Pool
+from curation.face_references import locate, only
 from curation.graph import Graph, build, groups, jobs
 from curation.listing import cut_units, list_videos
 from curation.manifest import sweep
@@ -123,7 +124,11 @@ def run_shards(
     state = "up to date" if not due else f"done, {len(due)} to do"
     print(f"shards: {len(tars) - len(due)}/{len(tars)} units {state}", file=sys.stderr)
     if due:
-        todo: list[Job] = [TarJob(tar, config.shards, graph.root, config.work.absolute()) for tar in due]
+        faces = locate(graph, [row["clip_id"] for tar in due for row in tar.rows])
+        todo: list[Job] = [
+            TarJob(tar, config.shards, graph.root, config.work.absolute(), only(faces, tar.rows))
+            for tar in due
+        ]
         for done in track(engine.run(todo), "shards", total=len(todo)):
             _warn(done)
     notes = {tar.name: note for tar in tars if (note := finished(config.work, tar))}

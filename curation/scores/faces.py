@@ -43,6 +43,7 @@ class Detector:
     def __init__(self, model: Path, side: int, score: float):
         cv2.setNumThreads(1)  # one worker = one core
         self.side = side
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # it warns at each new model
         self.net = cv2.FaceDetectorYN.create(str(model), "", (side, side), score, OVERLAP, 5000)
 
     def find(self, rgb: UInt8[np.ndarray, "h w 3"]) -> list[Face]:

