@@ -142,12 +142,12 @@ def _block_backward(sizes: _Sizes, index: int, layers: int, layout: Layout) -> _
 
 
 def _block_reduced(sizes: _Sizes, index: int, layers: int, layout: Layout) -> _Moment:
-    """Block `index` is done: its gradients are whole, and copied to be reduced as those behind it were."""
+    """Block `index` is let go: its gradients are whole, with a copy to reduce, as of the one behind it."""
     behind = layers - 1 - index
     reducing = sizes.whole * MASTER / layout.bytes_compute * (2 if behind else 1)
     before = sizes.whole if index else 0.0
     gradients = sizes.gradients if layout.accumulate > 1 else sizes.block_gradients * behind
-    whole = sizes.root + 2 * sizes.whole + before + reducing
+    whole = sizes.root + sizes.whole + before + reducing
     return _Moment(gradients, index * sizes.kept + sizes.inputs, whole, 0.0)
 
 
