@@ -53,6 +53,8 @@ def run_tables(config: Config, upto: str | None, engine: Engine) -> Graph:
     graph = survey(config)
     names = graph.needed(upto) if upto else graph.whole()
     print(f"{sum(len(unit.files) for unit in graph.units)} files in {config.input}", file=sys.stderr)
+    if "caption" in names and graph.nodes["caption"].missing:
+        config.caption.ready()
     behind = [name for name in names if graph.nodes[name].missing and name != upto]
     if upto and behind:
         print(f"Running first what {upto} stands on: {', '.join(behind)}", file=sys.stderr)

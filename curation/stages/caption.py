@@ -54,6 +54,11 @@ class Caption(RowStage):
         """Seconds that one clip may take."""
         return max((one.longest(workers) for one in self.mix), default=0.0)
 
+    def ready(self) -> None:
+        """Fail now, not after hours of decoding, where a key is missing."""
+        for one in self.mix:
+            one.key()
+
     def open(self, root: Path) -> "Captioning":
         return Captioning(self, root)
 

@@ -3,9 +3,11 @@ answered is asked for twice, whatever happens between."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from console import UserError
 from curation import pipeline
 from curation.captioners.accounts import accounts
 from curation.config import load as load_config
+from curation.report import write_report
 from curation.stages.caption import Caption, Captioning
 from curation.table import load
 from tests.curation.captioners.conftest import SAYS, completion, endpoint, serving
@@ -143,6 +146,42 @@ def test_a_killed_run_asks_for_no_answer_twice(config, serial, films, tmp_path):
     assert not set(answered) & set(asked_for(server)[4:])
     assert len(server.asked) == 4 + 2
     assert load(graph, ["caption"]).column("caption").null_count == 0
+
+
+def test_a_missing_key_is_told_before_anything_is_decoded(config, serial, films, monkeypatch):
+    monkeypatch.delenv("CAPTION_KEY", raising=False)
+    made = config(*settings("http://127.0.0.1:9/v1", key_variable="CAPTION_KEY"), source=films)
+    with pytest.raises(UserError, match="CAPTION_KEY is not set"):
+        pipeline.run_tables(made, None, serial)
+    assert not list(made.work.rglob("*.parquet"))
+    pipeline.run_tables(made, "split", serial)  # which needs no key
+
+
+def test_the_report_shows_who_wrote_and_what_it_cost(config, serial, films):
+    with serving(lambda *_: completion(SAYS)) as server:
+        made = config(*settings(server.url, price_in=10.0), "shards.val_fraction=0.0", source=films)
+        page = write_report(made, pipeline.run_all(made, serial))
+    captions = json.loads(page.with_name("curation.json").read_text())["captions"]
+    spent = captions["spent"]
+    assert captions["by"] == {**{name: one["clips"] for name, one in spent.items()}, "people": 1}
+    assert sum(one["prompt_tokens"] for one in spent.values()) == 500
+    row = page.read_text().split("<tr><td>small</td>")[1].split("</tr>")[0]
+    cells = [
+        spent["small"][key] for key in ("clips", "failed", "requests", "prompt_tokens", "completion_tokens")
+    ]
+    assert re.findall(r">(\d+)<", row) == [str(cell) for cell in cells]
+    names = {clip["captioner"] for clip in shard_records(Path(made.out) / "shards")}
+    assert names == {"people", *spent}
+
+
+def shard_records(folder: Path) -> list[dict]:
+    """What the shards say of their clips."""
+    found = []
+    for path in folder.rglob("*.tar"):
+        with tarfile.open(path) as tar:
+            members = [tar.extractfile(one) for one in tar if one.name.endswith(".json")]
+            found += [json.load(one) for one in members if one]
+    return found
 
 
 def test_a_nonsense_answer_is_an_error_in_the_table_and_keeps_the_clip_out(config, serial, films):

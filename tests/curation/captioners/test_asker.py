@@ -5,6 +5,7 @@ import base64
 import dataclasses
 import io
 import socket
+import threading
 import time
 
 import numpy as np
@@ -161,6 +162,29 @@ def test_a_slow_server_costs_its_timeout_and_then_the_run(one_clip, tmp_path):
         with pytest.raises(HaltError, match=r"gave no answer for 2 clips one after the other.*raise timeout"):
             asker.caption(row)
     assert asker.spent()["tiny"]["failed"] == 2
+
+
+def test_a_server_that_drips_is_late_too(one_clip, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=drip, args=(listening,), daemon=True).start()
+        one = endpoint(f"http://127.0.0.1:{listening.getsockname()[1]}/v1", timeout=0.4, attempts=1)
+        began = time.monotonic()
+        with pytest.raises(ValueError, match=r"no answer in 0\.4 s"):
+            ask(one_clip, tmp_path, one)
+        assert time.monotonic() - began < 3
+
+
+def drip(listening: socket.socket) -> None:
+    """Answer with a byte each tenth of a second, for ten seconds."""
+    connection, _ = listening.accept()
+    with connection:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        try:
+            for _ in range(100):
+                connection.sendall(b" ")
+                time.sleep(0.1)
+        except OSError:  # the client has left
+            return
 
 
 def test_an_answer_between_two_failures_keeps_the_run_going(one_clip, tmp_path):
