@@ -7,19 +7,22 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
 from console import UserError
-from curation import pipeline, planning, table
+from curation import pairing, pipeline, planning, table
 from curation.config import TABLE_STAGES, Config, check_stage, load
 from curation.funnel import print_clip, print_funnel
 from curation.lock import locked
+from curation.pairing import pair
 from curation.rules import SKIPPED, read_subset
 from curation.select import columns_of
 from curation.select import select as judge
 from curation.shardset import sets_in
 from curation.shardset import verify as verify_set
+from storage import atomic_path
 
 NAMES = ["clip_id", "source", SKIPPED]  # what a funnel needs beside the columns of its rules
 
@@ -98,6 +101,24 @@ def explain(options: Namespace) -> int:
     verdicts = judge(clips, subset)
     for row in np.flatnonzero(found):
         print_clip(clips, verdicts, int(row))
+    return 0
+
+
+def pairs(options: Namespace) -> int:
+    """Pair the kept clips that show one person; a table in the output folder."""
+    config = settings(options)
+    graph, subset = pipeline.survey(config), read_subset(config.subset)
+    if any(graph.nodes[name].missing for name in ("split", "faces")):
+        raise UserError(f"There are no faces in {config.work} for these settings. Run first: --stage faces")
+    kept = pa.array(judge(_scores(config, None, [*columns_of(subset.rules), *NAMES]), subset).kept)
+    found = pair(
+        table.load(graph, pairing.COLUMNS).filter(kept).to_pylist(), config.pairs, config.shards.val_fraction
+    )
+    path = Path(config.out) / pairing.FILE
+    with atomic_path(path) as temporary:
+        pq.write_table(found, temporary, compression="zstd")
+    paired = len(pc.unique(found.column("clip_id")))
+    print(f"{path}: {len(found)} pairs; {paired} of {pc.sum(kept).as_py() or 0} kept clips have a reference")
     return 0
 
 

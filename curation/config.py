@@ -10,6 +10,7 @@ import yaml
 from console import UserError
 from curation.cascade import guarded
 from curation.rules import Threshold
+from curation.scores.face_pairs import CrossPairing
 from curation.settings import build, suggest
 from curation.stage import Stage
 from curation.stages.caption import Caption
@@ -62,6 +63,7 @@ class Config:
     content: Content = field(default_factory=Content)
     caption: Caption = field(default_factory=Caption)
     shards: Shards = field(default_factory=Shards)
+    pairs: CrossPairing = field(default_factory=CrossPairing)
 
     def __post_init__(self):
         if self.unit < 1 or self.workers < 0 or self.row_seconds <= 0:

@@ -5,6 +5,7 @@ python -m curation.run --stage motion       motion, and first what it stands on
 python -m curation.run plan                 what would run, and why
 python -m curation.run select --subset X    the funnel of another subset, from stored scores
 python -m curation.run explain CLIP_ID      every score and verdict of a clip
+python -m curation.run pairs                for each clip kept, other clips of the same person
 python -m curation.run verify DIR           whether shards are whole
 """
 
@@ -26,7 +27,7 @@ STAGES = (
     "caption",
     "shards",
 )
-VERBS = ("run", "plan", "select", "explain", "verify")
+VERBS = ("run", "plan", "select", "explain", "pairs", "verify")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -53,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = top.add_subparsers(dest="verb", metavar="{run,plan,select,explain,verify}")
+    verbs = top.add_subparsers(dest="verb", metavar="{run,plan,select,explain,pairs,verify}")
     run = verbs.add_parser("run", parents=[shared], help="run what is due (the default)")
     run.add_argument("--stage", metavar="NAME", help=f"only up to this stage: {' '.join(STAGES)}")
     run.add_argument("--workers", type=int, metavar="N", help="processes; 0 for one per core")
@@ -66,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("select", parents=[shared, scores], help="the funnel of a subset, from stored scores")
     explain = verbs.add_parser("explain", parents=[shared, scores], help="every score and verdict of a clip")
     explain.add_argument("clip_id")
+    verbs.add_parser("pairs", parents=[shared], help="clips of one person, for the kept ones")
     verify = verbs.add_parser("verify", help="check shards against their index")
     verify.add_argument("folder", type=Path)
     return top

