@@ -58,6 +58,7 @@ def gather(config: Config, outcome: Outcome) -> dict[str, Any]:
         "examples": _examples(config, outcome),
         "duplicates": _duplicates(clips),
         "captions": {"by": _authors(clips), "spent": accounts(outcome.graph)},
+        "faces": _faces(clips),
         "cpu_seconds": outcome.cpu_seconds,
         "fingerprints": {name: node.fingerprint for name, node in outcome.graph.nodes.items()},
     }
@@ -87,6 +88,15 @@ def _histogram(clips: pa.Table, score: str) -> dict[str, Any] | None:
         return None
     counts, edges = np.histogram(values, bins=BINS)
     return {"score": score, "edges": edges.tolist(), "counts": counts.tolist(), "lines": []}
+
+
+def _faces(clips: pa.Table) -> dict[str, int]:
+    """Sampled frames by how many faces they show; {} where the faces stage did not run."""
+    counts = [count for frames in clips.column("face_counts").drop_null().to_pylist() for count in frames]
+    if not counts:
+        return {}
+    found = {"none": counts.count(0), "one": counts.count(1)}
+    return {"frames": len(counts), **found, "more": len(counts) - sum(found.values())}
 
 
 def _authors(clips: pa.Table) -> dict[str, int]:

