@@ -1,5 +1,5 @@
-"""caption: what people wrote beside the video comes first; then models behind chat endpoints, if any are
-given; else a describer that says only what was measured (Sec. 3.2.1).
+"""caption: what people wrote beside the video comes first; then models, behind chat endpoints or in the
+workers, if any are given; else a describer that says only what was measured (Sec. 3.2.1).
 
 `caption_source` and `captioner` are in every row: nobody can take a measured description for one that a
 person or a model wrote.
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from console import UserError
 from curation.captioners import describe
 from curation.captioners.endpoint import Endpoint
+from curation.captioners.local import LocalModel
 from curation.stage import Metered, Row, RowStage, resource
 
 
@@ -34,7 +35,9 @@ class Caption(RowStage):
     describe: bool = True
     "Describe clips that nobody captioned by their measurements; else their caption stays empty"
     mix: tuple[Endpoint, ...] = ()
-    "Captioners, each for its share of the clips by weight; the describer is not used with them"
+    "Captioners at chat endpoints, each for its share by weight; the describer is not used with them"
+    models: tuple[LocalModel, ...] = ()
+    "Captioners that run in the workers, with shares beside those of `mix`"
     camera: float = 0.8  # not disclosed
     """Confidence from which the camera's motion stands before captions of models and of the describer;
     above 1 it never does"""
@@ -42,13 +45,19 @@ class Caption(RowStage):
     "Folder that keeps the answers of captioners as they come; empty for one in the folder of the run"
 
     def __post_init__(self):
-        names = [one.name for one in self.mix]
+        names = [one.name for one in self.writers]
         taken = {"people", describe.NAME, *(name for name in names if names.count(name) > 1)}
         if clash := taken & set(names):
-            raise UserError(f"caption.mix: the name {min(clash)!r} is taken; every captioner needs its own.")
+            raise UserError(f"caption: the name {min(clash)!r} is taken; every captioner needs its own.")
 
     def settings(self) -> dict[str, Any]:
-        return {**super().settings(), "mix": [one.identity() for one in self.mix]}
+        identities = {key: [one.identity() for one in getattr(self, key)] for key in ("mix", "models")}
+        return {**super().settings(), **identities}
+
+    @property
+    def writers(self) -> tuple[Endpoint | LocalModel, ...]:
+        """All captioners, in the order of their shares."""
+        return (*self.mix, *self.models)
 
     def longest(self, workers: int) -> float:
         """Seconds that one clip may take."""
@@ -70,10 +79,10 @@ class Captioning(Metered):
         from curation.captioners.asker import Asker
 
         self.stage = stage
-        if stage.mix and not stage.answers:
+        if stage.writers and not stage.answers:
             raise UserError("caption.answers must name the folder that keeps the answers of captioners.")
         store = Path(stage.answers) / "answers.sqlite"
-        self.asker = Asker(stage.mix, root, store) if stage.mix else None
+        self.asker = Asker(stage.writers, root, store) if stage.writers else None
 
     def __call__(self, row: Row) -> Row:
         if not row["usable"]:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from console import UserError
-from curation.captioners.endpoint import share
 from curation.captioners.prompts import check_prompt, read_prompt
+from curation.captioners.writer import share
 from curation.stages.caption import Caption
 from tests.curation.captioners.conftest import endpoint
 
@@ -19,13 +19,15 @@ def mix(small: float, large: float):
 
 
 def test_shares_are_as_the_weights_and_depend_on_the_id_alone():
-    first = {clip: share(clip, mix(70, 30)).name for clip in IDS}
-    assert first == {clip: share(clip, mix(0.7, 0.3)).name for clip in reversed(IDS)}
+    whole, parts = mix(70, 30), mix(0.7, 0.3)
+    first = {clip: share(clip, whole).name for clip in IDS}
+    assert first == {clip: share(clip, parts).name for clip in reversed(IDS)}
     assert list(first.values()).count("8b") / len(IDS) == pytest.approx(0.7, abs=0.015)  # over 4 sigma
 
 
 def test_other_weights_move_only_the_difference():
-    moved = [share(clip, mix(7, 3)).name != share(clip, mix(6, 4)).name for clip in IDS]
+    before, after = mix(7, 3), mix(6, 4)
+    moved = [share(clip, before).name != share(clip, after).name for clip in IDS]
     assert sum(moved) / len(IDS) == pytest.approx(0.1, abs=0.01)
 
 
