@@ -3,6 +3,7 @@ its path."""
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,12 @@ def write_model(folder: Path, seed: int) -> Path:
     marks = {"vocab_size": len(MARKS + WORDS), "bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}
     text = {**shape, **marks, "num_key_value_heads": 2, "rope_parameters": rope}
     vision = {"depth": 1, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 1}
-    places = {"vision_start_token_id": 3, "vision_end_token_id": 4, "image_token_id": 5, "video_token_id": 6}
+    places: dict[str, Any] = {
+        "vision_start_token_id": 3,
+        "vision_end_token_id": 4,
+        "image_token_id": 5,
+        "video_token_id": 6,
+    }
     torch.manual_seed(seed)
     model = Qwen2VLForConditionalGeneration(Qwen2VLConfig(text_config=text, vision_config=vision, **places))
     model.generation_config.forced_eos_token_id = 1
@@ -79,7 +85,7 @@ def test_the_caption_is_what_the_model_says_of_the_frames(one_clip, folder, tmp_
         videos=[np.stack(pictures(root, row, 4, 512))],
         return_tensors="pt",
     )
-    model = AutoModelForImageTextToText.from_pretrained(folder).eval()
+    model: Any = AutoModelForImageTextToText.from_pretrained(folder).eval()
     tokens = model.generate(**inputs, max_new_tokens=8, do_sample=False)[0, inputs["input_ids"].shape[1] :]
     assert text == processor.decode(tokens, skip_special_tokens=True)
     spent = asker.spent()["here"]
