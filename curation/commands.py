@@ -110,15 +110,17 @@ def pairs(options: Namespace) -> int:
     graph, subset = pipeline.survey(config), read_subset(config.subset)
     if any(graph.nodes[name].missing for name in ("split", "faces")):
         raise UserError(f"There are no faces in {config.work} for these settings. Run first: --stage faces")
-    kept = pa.array(judge(_scores(config, None, [*columns_of(subset.rules), *NAMES]), subset).kept)
+    kept = judge(_scores(config, None, [*columns_of(subset.rules), *NAMES]), subset).kept
     found = pair(
-        table.load(graph, pairing.COLUMNS).filter(kept).to_pylist(), config.pairs, config.shards.val_fraction
+        table.load(graph, pairing.COLUMNS).filter(pa.array(kept)).to_pylist(),
+        config.pairs,
+        config.shards.val_fraction,
     )
     path = Path(config.out) / pairing.FILE
     with atomic_path(path) as temporary:
         pq.write_table(found, temporary, compression="zstd")
-    paired = len(pc.unique(found.column("clip_id")))
-    print(f"{path}: {len(found)} pairs; {paired} of {pc.sum(kept).as_py() or 0} kept clips have a reference")
+    paired = len(found.column("clip_id").unique())
+    print(f"{path}: {len(found)} pairs; {paired} of {kept.sum()} kept clips have a reference")
     return 0
 
 

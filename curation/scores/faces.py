@@ -77,8 +77,8 @@ class Recogniser:
     def embed(self, rgb: UInt8[np.ndarray, "h w 3"], face: Face) -> Float[np.ndarray, " d"]:
         """The embedding of a face in a picture, of length 1."""
         upright = (upright_face(rgb, face.landmarks).astype(np.float32) - self.offset) / self.scale
-        found = self.session.run(None, {self.input: upright.transpose(2, 0, 1)[None]})[0]
-        return (found[0] / np.linalg.norm(found[0])).astype(np.float32)
+        (found,) = np.asarray(self.session.run(None, {self.input: upright.transpose(2, 0, 1)[None]})[0])
+        return (found / np.linalg.norm(found)).astype(np.float32)
 
 
 def recogniser_of(pack: str) -> Recogniser:
