@@ -51,7 +51,7 @@ def test_a_signal_ends_the_process_with_its_code_and_the_same_command_goes_on(cl
     assert process.returncode == code
     assert TRACEBACK not in told
     saved = int(folder.newest().name.removeprefix("step-"))
-    assert saved >= 20
+    assert saved >= (20 if code > 0 else 10)  # a kill takes what was on its way to the disk with it
     if code == 130:
         assert told.rstrip().endswith("the same command again goes on from there.")
     again = start(config, "--trainer.max_steps", str(saved + 3))
