@@ -102,9 +102,9 @@ class Torch:
         began = time.perf_counter()
         model, optimizer = get_state_dict(state.model, state.optimizer, options=PLAIN)
         saved = {"model": model, "optimizer": optimizer}
-        future = dcp.async_save(saved, checkpoint_id=folder, process_group=self.group)  # type: ignore
+        future = dcp.async_save(saved, checkpoint_id=folder, process_group=self.group)  # type: ignore  # its types omit kinds
         stalled = time.perf_counter() - began
-        future.result()  # type: ignore[union-attr]
+        future.result()  # type: ignore[union-attr]  # a future, as asked
         return stalled
 
     def load(self, state: Trained, folder: Path) -> None:
@@ -156,8 +156,8 @@ def measure(rank: int, port: int, options: argparse.Namespace, results: Path) ->
         for name, way in ways.items():
             folder = results / f"{name.split()[0]}-{number}"
             stalls: list[float] = []
-            whole = _timed(lambda: stalls.append(way.save(state, folder)))  # noqa: B023
-            load = _timed(lambda: way.load(state, folder))  # noqa: B023
+            whole = _timed(lambda: stalls.append(way.save(state, folder)))  # noqa: B023, called at once
+            load = _timed(lambda: way.load(state, folder))  # noqa: B023, called at once
             if number:
                 for kind, value in (("stall", stalls[0]), ("save", whole), ("load", load)):
                     times[name][kind].append(value)

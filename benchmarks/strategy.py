@@ -53,7 +53,10 @@ class Clips:
 def loss_of(model: torch.nn.Module, batch: dict[str, Any]) -> Tensor:
     """One flow-matching loss."""
     time_ = torch.full((2,), 0.5)
-    velocity = lambda point, at: model(point, at, [batch["text"]])  # noqa: E731
+
+    def velocity(point: Tensor, at: Tensor) -> Tensor:
+        return model(point, at, [batch["text"]])
+
     return flow_matching_loss(velocity, batch["latent"], batch["noise"], time_).mean()
 
 
