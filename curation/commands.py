@@ -22,6 +22,7 @@ from curation.select import columns_of
 from curation.select import select as judge
 from curation.shardset import sets_in
 from curation.shardset import verify as verify_set
+from curation.stage import Row
 from storage import atomic_path
 
 NAMES = ["clip_id", "source", SKIPPED]  # what a funnel needs beside the columns of its rules
@@ -111,17 +112,26 @@ def pairs(options: Namespace) -> int:
     if any(graph.nodes[name].missing for name in ("split", "faces")):
         raise UserError(f"There are no faces in {config.work} for these settings. Run first: --stage faces")
     kept = judge(_scores(config, None, [*columns_of(subset.rules), *NAMES]), subset).kept
-    found = pair(
-        table.load(graph, pairing.COLUMNS).filter(pa.array(kept)).to_pylist(),
-        config.pairs,
-        config.shards.val_fraction,
-    )
+    clips = table.load(graph, pairing.COLUMNS).filter(pa.array(kept)).to_pylist()
+    found = pair(clips, config.pairs, config.shards.val_fraction)
+    if options.generated:
+        found = pa.concat_tables([found, _generated(config, clips, options.generated)])
     path = Path(config.out) / pairing.FILE
     with atomic_path(path) as temporary:
         pq.write_table(found, temporary, compression="zstd")
     paired = len(found.column("clip_id").unique())
     print(f"{path}: {len(found)} pairs; {paired} of {kept.sum()} kept clips have a reference")
     return 0
+
+
+def _generated(config: Config, clips: list[Row], folder: Path) -> pa.Table:
+    """The pairs with the pictures of a folder, and a line on those that are dropped."""
+    from curation.synthetic import looker, synthetic_pairs
+
+    found = synthetic_pairs(folder, clips, looker(*config.faces.models()), config.pairs.generated)
+    why = ", ".join(f"{count} {reason}" for reason, count in sorted(found.dropped.items())) or "none"
+    print(f"{folder}: {len(found.rows)} pictures kept; dropped: {why}")
+    return pairing.generated(clips, found.rows, config.shards.val_fraction)
 
 
 def verify(options: Namespace) -> int:

@@ -1,4 +1,5 @@
-"""Cross-paired references over a run: for each clip that is kept, others of the same person (Sec. 4.2.1)."""
+"""Cross-paired references over a run (Sec. 4.2.1): for each clip that is kept, others of the same person, and
+pictures that an image model made of that person."""
 
 from collections.abc import Sequence
 
@@ -14,7 +15,8 @@ COLUMNS = ("clip_id", "sha256", "source", "face_embedding", "face_view")  # what
 SCHEMA = pa.schema(
     [
         ("clip_id", pa.string()),
-        ("reference", pa.string()),
+        ("kind", pa.string()),  # real: another clip; synthetic: a generated picture
+        ("reference", pa.string()),  # its clip_id, or the picture's path in its folder
         ("cosine", pa.float64()),
         ("view", pa.float64()),
         ("source", pa.string()),
@@ -36,7 +38,24 @@ def pair(clips: Sequence[Row], rules: CrossPairing, val_fraction: float) -> pa.T
             if row["face_embedding"] is not None and (row["sha256"] in held_out) == (split == "val")
         ]
         if side:
-            rows += [{**found, "split": split} for found in _pairs_of(side, rules)]
+            rows += [{**found, "kind": "real", "split": split} for found in _pairs_of(side, rules)]
+    return pa.Table.from_pylist(rows, SCHEMA)
+
+
+def generated(clips: Sequence[Row], pairs: Sequence[Row], val_fraction: float) -> pa.Table:
+    """Synthetic `pairs` (curation.synthetic) of kept `clips` as a table; a pair is held out with its clip."""
+    held_out = val_sources({row["sha256"] for row in clips}, val_fraction)
+    of = {row["clip_id"]: row for row in clips}
+    rows = [
+        {
+            **found,
+            "kind": "synthetic",
+            "source": of[found["clip_id"]]["source"],
+            "reference_source": found["reference"],
+            "split": "val" if of[found["clip_id"]]["sha256"] in held_out else "train",
+        }
+        for found in pairs
+    ]
     return pa.Table.from_pylist(rows, SCHEMA)
 
 

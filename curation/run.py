@@ -67,7 +67,13 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("select", parents=[shared, scores], help="the funnel of a subset, from stored scores")
     explain = verbs.add_parser("explain", parents=[shared, scores], help="every score and verdict of a clip")
     explain.add_argument("clip_id")
-    verbs.add_parser("pairs", parents=[shared], help="clips of one person, for the kept ones")
+    pairs = verbs.add_parser("pairs", parents=[shared], help="clips of one person, for the kept ones")
+    pairs.add_argument(
+        "--generated",
+        type=Path,
+        metavar="DIR",
+        help="pictures of the clips' persons that an image model made",
+    )
     verify = verbs.add_parser("verify", help="check shards against their index")
     verify.add_argument("folder", type=Path)
     return top

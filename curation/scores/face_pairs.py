@@ -26,10 +26,14 @@ class CrossPairing:
     "Least difference of their views (view_difference): about a turn of 0.3 radians"
     most: int = 5
     "References for one clip"
+    generated: float = 0.7
+    "Least cosine of the face of a generated picture with that of its clip; the paper drops those below"
 
     def __post_init__(self):
         if not -1 <= self.same < 1 or self.apart < 0 or self.most < 1:
             raise UserError("pairs: same must be in [-1, 1), apart at least 0 and most at least 1.")
+        if not -1 <= self.generated <= 1:
+            raise UserError(f"pairs.generated is {self.generated}; a cosine is from -1 to 1.")
 
 
 class CrossPair(NamedTuple):

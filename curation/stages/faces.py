@@ -7,12 +7,15 @@ Runs only when it is named or when a rule of the subset is on its columns, as in
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from console import UserError
 from curation.footage import Observer, sample_indices
 from curation.stage import FootageStage, Gated, Row
 from storage import hash_file
+
+if TYPE_CHECKING:
+    from curation.scores.faces import Detector, Recogniser
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +79,9 @@ class FaceScores(Gated, FootageStage):
 
     def open(self, root: Path) -> Callable[[Row], list[Observer]]:
         from curation.scores.face_crops import References
-        from curation.scores.faces import Detector, Faces, recogniser_of
-        from curation.scores.packaged import face_models
+        from curation.scores.faces import Faces
 
-        detector = Detector(face_models()["detector"], self.side, self.score)
-        recogniser = recogniser_of(self.pack)
+        detector, recogniser = self.models()
 
         def observers(row: Row) -> list[Observer]:
             indices = sample_indices(row["frames"], self.references)
@@ -88,3 +89,10 @@ class FaceScores(Gated, FootageStage):
             return [Faces(detector, recogniser, self.every), cuts]
 
         return observers
+
+    def models(self) -> tuple["Detector", "Recogniser"]:
+        """What finds faces and what embeds them."""
+        from curation.scores.faces import Detector, recogniser_of
+        from curation.scores.packaged import face_models
+
+        return Detector(face_models()["detector"], self.side, self.score), recogniser_of(self.pack)

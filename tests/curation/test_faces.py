@@ -143,3 +143,13 @@ def test_the_command_writes_the_pairs_of_kept_clips(config, serial, tmp_path, ca
     found = pq.read_table(tmp_path / "out" / pairing.FILE).to_pylist()
     assert {row["source"] for row in found} == {"-0.3.mp4", "0.3.mp4"}
     assert all(row["clip_id"] != row["reference"] and row["cosine"] > 0.5 for row in found)
+    made = portrait(person, Pose(0.2, 0, 0), ("sand", (0, 0)), shape)
+    (tmp_path / "made").mkdir()
+    cv2.imwrite(str(tmp_path / "made" / f"{found[0]['clip_id']}_smiling.png"), made[:, :, ::-1])
+    assert main([*given, "--generated", str(tmp_path / "made")]) == 0
+    assert "1 pictures kept; dropped: none" in capsys.readouterr().out
+    *real, synthetic = pq.read_table(tmp_path / "out" / pairing.FILE).to_pylist()
+    assert real == found
+    assert synthetic["kind"] == "synthetic"
+    assert synthetic["source"] == found[0]["source"]
+    assert synthetic["cosine"] >= 0.7
