@@ -12,6 +12,7 @@ from curation.cascade import guarded
 from curation.rules import Threshold
 from curation.scores.face_pairs import CrossPairing
 from curation.settings import build, suggest
+from curation.sources.handling import Handling
 from curation.stage import Stage
 from curation.stages.caption import Caption
 from curation.stages.content import Content
@@ -51,6 +52,7 @@ class Config:
     "MLflow experiment"
     row_seconds: float = 600.0
     "A worker that is on one clip or file for longer is taken for hung"
+    files: Handling = field(default_factory=Handling)
     examples: int = 12
     "Clips of each kind that the report shows"
     ingest: Ingest = field(default_factory=Ingest)

@@ -14,6 +14,7 @@ from curation.clip import error_column
 from curation.engine.job import Job
 from curation.listing import Unit
 from curation.manifest import Folder
+from curation.sources.library import Library
 from curation.stage import BarrierStage, FanOutStage, FootageStage, Stage
 from curation.units import FOOTAGE_READS, BarrierJob, Inputs, RowsJob
 from storage import fingerprint, plain
@@ -42,11 +43,16 @@ class Node:
 class Graph:
     """All table stages of a run, in order."""
 
-    root: Path
+    library: Library
     units: tuple[Unit, ...]
     nodes: Mapping[str, Node]
     asked: frozenset[str] = frozenset()
     "Stages on demand whose columns the rules of the subset are on"
+
+    @property
+    def root(self) -> Path:
+        """Where relative names of files start."""
+        return self.library.folder
 
     def needed(self, name: str) -> list[str]:
         """`name` and what is upstream of it, in order."""
@@ -80,7 +86,7 @@ class Graph:
 
 
 def build(
-    root: Path, work: Path, units: list[Unit], stages: Mapping[str, Stage], wanted: Iterable[str] = ()
+    library: Library, work: Path, units: list[Unit], stages: Mapping[str, Stage], wanted: Iterable[str] = ()
 ) -> Graph:
     """Name the result of every stage and look what is there. `wanted`: columns that rules are on."""
     adders = {column: name for name, stage in stages.items() for column in stage.adds}
@@ -96,7 +102,7 @@ def build(
         missing = tuple(folder.missing(unit.name for unit in units))
         nodes[name] = Node(stage, mark, identity, folder, columns, missing)
     asked = frozenset(adders[column] for column in wanted if column in adders)
-    return Graph(root, tuple(units), nodes, asked)
+    return Graph(library, tuple(units), nodes, asked)
 
 
 def _columns(stage: Stage, adders: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -142,9 +148,9 @@ def _rows_job(graph: Graph, unit: Unit, due: list[Node]) -> RowsJob:
     stages, folders = tuple(node.stage for node in due), {node.name: node.folder for node in due}
     if due[0].name == "ingest":
         rows = tuple({"source": name} for name in unit.files)
-        return RowsJob(unit.name, graph.root, stages, folders, rows=rows)
+        return RowsJob(unit.name, graph.library, stages, folders, rows=rows)
     columns: dict[str, tuple[str, ...]] = {}
     for node in due:
         for parent, names in node.columns.items():
             columns[parent] = tuple(dict.fromkeys((*columns.get(parent, ()), *names)))
-    return RowsJob(unit.name, graph.root, stages, folders, graph.inputs(unit.name, columns))
+    return RowsJob(unit.name, graph.library, stages, folders, graph.inputs(unit.name, columns))

@@ -13,6 +13,7 @@ from curation.clip import Clip
 from curation.engine.job import OPENING, Beat, Skip
 from curation.face_references import Place, pictures
 from curation.shardset import Shard, add_member
+from curation.sources.library import Library
 from curation.stage import Row
 from curation.stages.motion import Motion
 from curation.stages.shards import Shards, Tar, tar_path
@@ -31,7 +32,7 @@ class TarJob:
 
     tar: Tar
     stage: Shards
-    root: Path
+    library: Library
     work: Path
     faces: Mapping[str, Place] = field(default_factory=dict, repr=False)
     "Where the reference pictures of its clips lie, by clip_id"
@@ -65,7 +66,8 @@ class TarJob:
     def _encode(self, row: Row) -> bytes:
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=self.work / "shards") as folder:
             target = Path(folder, "clip.mp4")
-            transcode(self.root / row["source"], row, target, self.stage)
+            with self.library.borrow(row["source"]) as path:
+                transcode(path, row, target, self.stage)
             return target.read_bytes()
 
 

@@ -21,6 +21,7 @@ from curation.packing import TarJob, finished, shard_sets
 from curation.rules import Subset, read_subset
 from curation.select import Verdicts, columns_of, select
 from curation.shardset import publish
+from curation.sources.library import Library
 from curation.stages.shards import SPLITS, Tar, plan
 
 WHERE = "shards"
@@ -43,7 +44,8 @@ def survey(config: Config) -> Graph:
     """The graph of `config` over the files that are there now."""
     root = Path(config.input)
     units = cut_units(root, list_videos(root), config.unit)
-    return build(root.absolute(), config.work.absolute(), units, config.stages(), _wanted(config))
+    library = Library(root.absolute(), config.files)
+    return build(library, config.work.absolute(), units, config.stages(), _wanted(config))
 
 
 def run_tables(config: Config, upto: str | None, engine: Engine) -> Graph:
@@ -84,7 +86,7 @@ def _run_group(config: Config, graph: Graph, group: list[str], engine: Engine) -
 
 def survey_again(config: Config, graph: Graph) -> Graph:
     """The same files, with what is there now."""
-    return build(graph.root, config.work.absolute(), list(graph.units), config.stages(), _wanted(config))
+    return build(graph.library, config.work.absolute(), list(graph.units), config.stages(), _wanted(config))
 
 
 def _wanted(config: Config) -> list[str]:
@@ -128,7 +130,7 @@ def run_shards(
     if due:
         faces = locate(graph, [row["clip_id"] for tar in due for row in tar.rows])
         todo: list[Job] = [
-            TarJob(tar, config.shards, graph.root, config.work.absolute(), only(faces, tar.rows))
+            TarJob(tar, config.shards, graph.library, config.work.absolute(), only(faces, tar.rows))
             for tar in due
         ]
         for done in track(engine.run(todo), "shards", total=len(todo)):

@@ -74,6 +74,10 @@ class Stage(ABC):
         """Raise a UserError where something is not installed that it needs; asked before it runs."""
         return None  # most stand on the dependencies alone
 
+    def opens_files(self) -> bool:
+        """Whether it reads the files themselves, which are then brought to this disk."""
+        return True
+
     def settings(self) -> dict[str, Any]:
         """The settings that can change a result."""
         return {f.name: getattr(self, f.name) for f in fields(self) if not f.metadata.get("resource")}

@@ -14,8 +14,10 @@ from console.errors import SYSTEM_ERRORS
 from curation.cascade import turned_away
 from curation.clip import error_column, schema, skipped_column
 from curation.engine.job import OPENING, Beat, Skip
-from curation.footage import Observer, watch
+from curation.footage import Observer, Watched, watch
 from curation.manifest import Folder, join, table_of
+from curation.memory import at_most
+from curation.sources.library import Library
 from curation.stage import (
     BarrierStage,
     FanOutStage,
@@ -54,7 +56,7 @@ class RowsJob:
     """One unit through one stage, or through several FootageStages that share its decode."""
 
     unit: str
-    root: Path
+    library: Library
     stages: tuple[Stage, ...]
     folders: Mapping[str, Folder]
     inputs: Inputs | None = None
@@ -122,7 +124,8 @@ Results = tuple[dict[str, list[Row]], dict[str, dict[str, Any]]]
 
 def _each(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
     (stage,) = job.stages
-    work, clock = opened(stage, job.root), _Clock()
+    work, clock = opened(stage, job.library.folder), _Clock()
+    with_file = lending(job.library, work) if stage.opens_files() else work
     if isinstance(work, Metered):
         work.spent()  # of a unit that was stopped: its answers are counted when they are used
     results = []
@@ -131,11 +134,9 @@ def _each(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
         if reason := turned_away(gates_of(stage), row):
             results.append({skipped_column(stage.name): reason})
             continue
-        result, error = (None, skip[k]) if k in skip else guarded(work, row)
-        kept = {
-            name: row[name] for name in stage.adds if name in row
-        }  # ingest: the path, even of a broken file
-        results.append({**kept, **(result or {}), error_column(stage.name): error})
+        result, error = (None, skip[k]) if k in skip else guarded(with_file, row)
+        kept = {name: row[name] for name in stage.adds if name in row}  # ingest: the name, even if broken
+        results.append({**(result or {}), **kept, error_column(stage.name): error})
     more = work.spent() if isinstance(work, Metered) else {}
     return {stage.name: results}, {stage.name: {**clock.read(), **more}}
 
@@ -144,7 +145,7 @@ def _fan_out(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
     """A row that fails becomes one unusable row that carries the reason; a row that failed before becomes
     none."""
     (stage,) = job.stages
-    work, clock = opened(stage, job.root), _Clock()
+    work, clock = lending(job.library, opened(stage, job.library.folder)), _Clock()
     results = []
     for k, row in enumerate(rows):
         beat(k)
@@ -165,7 +166,7 @@ def _fan_out(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
 def _footage(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
     """One decode of each clip for all stages of the job, none where the cascade spares it. What only one of
     them does is charged to it, the decode to all alike."""
-    openers = {stage.name: opened(stage, job.root) for stage in job.stages}
+    openers = {stage.name: opened(stage, job.library.folder) for stage in job.stages}
     results: dict[str, list[Row]] = {name: [] for name in openers}
     own, clock = dict.fromkeys(openers, 0.0), _Clock()
     for k, row in enumerate(rows):
@@ -175,7 +176,7 @@ def _footage(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
         if k in skip:
             measured = {name: {error_column(name): skip[k]} for name in due}
         else:
-            measured = _measure(job.root, row, due, own) if due else {}
+            measured = _measure(job.library, row, due, own) if due else {}
         for name in openers:
             reason = spared[name] if row["usable"] else None
             results[name].append(measured.get(name, {skipped_column(name): reason}))
@@ -188,10 +189,16 @@ def _footage(job: RowsJob, rows: list[Row], beat: Beat, skip: Skip) -> Results:
     return results, costs
 
 
-def _measure(root: Path, row: Row, openers: Mapping[str, Callable], own: dict[str, float]) -> dict[str, Row]:
+def _measure(
+    library: Library, row: Row, openers: Mapping[str, Callable], own: dict[str, float]
+) -> dict[str, Row]:
     observers: dict[str, list[Observer]] = {name: make(row) for name, make in openers.items()}
     everyone = [observer for group in observers.values() for observer in group]
-    watched, error = guarded(lambda r: watch(root / r["source"], r["start_pts"], r["end_pts"], everyone), row)
+
+    def show(near: Row) -> dict[Observer, Watched]:
+        return watch(Path(near["source"]), near["start_pts"], near["end_pts"], everyone)
+
+    watched, error = guarded(lending(library, show), row)
     if watched is None:
         return {name: {error_column(name): error} for name in openers}
     measured: dict[str, Row] = {}
@@ -206,6 +213,18 @@ def _measure(root: Path, row: Row, openers: Mapping[str, Callable], own: dict[st
 
 def _collect(group: list[Observer]) -> Row:
     return {name: value for observer in group for name, value in observer.result().items()}
+
+
+def lending(library: Library, work: Callable[[Row], Any]) -> Callable[[Row], Any]:
+    """`work` on rows whose `source` is a path on this disk, and within the memory that a row may take. What
+    is paid for by the request decodes no file of its own accord, and may load a model at its first row."""
+
+    def borrowing(row: Row) -> Any:
+        limit = 0.0 if isinstance(work, Metered) else library.handling.memory_gb
+        with library.borrow(row["source"]) as path, at_most(limit):
+            return work({**row, "source": str(path)})
+
+    return borrowing
 
 
 def guarded(work: Callable[[Any], Any], argument: Any) -> tuple[Any, str | None]:

@@ -68,6 +68,9 @@ class Caption(RowStage):
         for one in self.mix:
             one.key()
 
+    def opens_files(self) -> bool:
+        return bool(self.writers)
+
     def open(self, root: Path) -> "Captioning":
         return Captioning(self, root)
 

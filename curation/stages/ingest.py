@@ -56,6 +56,8 @@ def facts(path: Path, whole: float) -> Row:
     """What container and packets say of the first video stream."""
     try:
         container = open_video(path)
+    except MemoryError:
+        raise
     except av.FFmpegError as error:
         raise ValueError(f"not a readable video: {error.strerror or error}") from error
     with container:
@@ -126,6 +128,8 @@ def _frames(container: InputContainer, stream: av.VideoStream) -> Iterator[av.Vi
     try:
         container.seek(stream.start_time or 0, stream=stream)
         yield from container.decode(stream)
+    except MemoryError:
+        raise
     except av.FFmpegError:
         return
 

@@ -1,0 +1,52 @@
+"""A row may take no more memory than it is allowed; afterwards there is as much as before."""
+
+import resource
+
+import av
+import numpy as np
+import pytest
+
+from curation import pipeline
+from curation.memory import at_most
+from curation.table import files
+from tests.curation.conftest import moving, write_video
+
+
+def bomb(path, side: int):
+    """A small file with one frame of side x side pixels of one colour."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("png", rate=1)
+        stream.width = stream.height = side
+        stream.pix_fmt = "gray"
+        frame = av.VideoFrame.from_ndarray(np.full((side, side), 90, np.uint8), format="gray")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def test_what_is_allowed_is_given_and_what_is_more_is_refused():
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with at_most(0.5):
+        assert np.ones(2**27, np.uint8).sum() == 2**27
+    with pytest.raises(ValueError, match=r"more than 0\.25 GB .*files\.memory_gb"), at_most(0.25):
+        np.ones(2**30, np.uint8)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    with at_most(0):
+        assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+def test_other_failures_keep_their_words():
+    with pytest.raises(KeyError, match="what"), at_most(1.0):
+        raise KeyError("what")
+
+
+def test_a_file_that_asks_for_too_much_is_a_row_with_the_reason(config, serial, tmp_path):
+    source = tmp_path / "strange"
+    write_video(source / "good.mp4", moving(1))
+    size = bomb(source / "bomb.mov", 8192).stat().st_size
+    assert size < 2**20  # the frame itself is of 64 MB
+    settings = config("files.memory_gb=0.03", source=source)
+    graph = pipeline.run_tables(settings, "split", serial)
+    rows = {row["source"]: row["ingest_error"] for row in files(graph).to_pylist()}
+    assert rows["good.mp4"] is None
+    assert "more than 0.03 GB" in rows["bomb.mov"]
