@@ -189,6 +189,9 @@ class Clip:
     captioner: str = "none"
     bucket: str
     "WxHxF: columns, rows and frames of the batch that the clip belongs to"
+    camera_motion: str | None = None
+    camera_confidence: float | None = None
+    "How sure the motion is, 0 to 1; None where nobody measured it"
     scores: dict[str, Any] = field(default_factory=dict)
     lineage: dict[str, Any] = field(default_factory=dict)
     "Source hash, subset and the fingerprints of the stages"

@@ -112,6 +112,8 @@ def record(row: Row, bucket: str) -> Clip:
         caption_source=row["caption_source"] or "none",
         captioner=row["captioner"] or "none",
         bucket=bucket,
+        camera_motion=row.get("camera_motion"),
+        camera_confidence=row.get("camera_confidence"),
         scores={name: row.get(name) for name in SCORES} | faces,
         lineage={**row["lineage"], "sha256": row["sha256"]},
     )

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 from console import UserError
-from inference.clips import Frames, bucket_shape, decode_clip
+from inference.clips import Frames, decode_clip
 from inference.encoders import EncodeOptions, Encoders, open_encoders
 from inference.jobs import OnStep, ticking
+from inference.picked import Picked
 from inference.pipeline import Shape
 from inference.shards import INDEX, Sample, npy, npz, read_index, read_samples, write_samples
 from inference.statistics import COMMAND
@@ -46,7 +47,7 @@ def encode(shards: Path, tae: Path, out: Path, options: EncodeOptions, *, replac
     mark = _mark(indices, encoders, options)
     _take_over(out, mark, replace)
     rows = [(split, row) for split in indices for row in indices[split]["shards"]]
-    _check_buckets({row["bucket"] for _, row in rows}, encoders)
+    _check_shapes({options.picked.shape(row["bucket"]) for _, row in rows}, encoders)
     todo = [(split, row) for split, row in rows if not _is_done(out / split, row["file"])]
     if todo:
         with ticking("Encoding clips", sum(row["samples"] for _, row in todo)) as tick:
@@ -60,17 +61,18 @@ def encode(shards: Path, tae: Path, out: Path, options: EncodeOptions, *, replac
 def _mark(indices: dict[str, Any], encoders: Encoders, options: EncodeOptions) -> str:
     """What latents depend on."""
     marks = [VERSION, indices, encoders.tae.hash, encoders.text.fingerprint]
-    marks += [options.prefix] * bool(options.prefix) + ["first"] * options.first_frame
+    marks += [options.prefix] * bool(options.prefix) + ["first"] * options.first_frame + options.picked.marks
+    marks += [{"sure": options.sure}] * ("camera" in options.prefix and options.sure != EncodeOptions.sure)
     return fingerprint(marks if options.tile is None else [*marks, {"tile": options.tile}])
 
 
-def _check_buckets(buckets: set[str], encoders: Encoders) -> None:
+def _check_shapes(shapes: set[Shape], encoders: Encoders) -> None:
     factor = encoders.tae.model.config.space_factor
-    for shape in map(bucket_shape, sorted(buckets)):
-        if shape.height % factor or shape.width % factor:
+    for shape in sorted(shapes, key=str):
+        if shape.height % factor or shape.width % factor or 0 in (shape.height, shape.width):
             raise UserError(
                 f"The bucket {shape} has sides that are no multiples of {factor}, as the TAE needs. "
-                "Curate the clips into other buckets."
+                "Curate the clips into other buckets, or give another --shrink."
             )
 
 
@@ -83,7 +85,7 @@ def _take_over(out: Path, mark: str, replace: bool) -> None:
     leftovers = [out / name for name in (*SPLITS, RECEIPTS) if (out / name).exists()]
     if leftovers and not replace:
         raise UserError(
-            f"'{out}' holds latents of another TAE, text encoder, set of shards or --tile: "
+            f"'{out}' holds latents of another TAE, text encoder, set of shards, --tile or pick: "
             f"{found} there, {mark} now. Add --replace to remove them and encode anew, or give another --out."
         )
     for folder in leftovers:
@@ -103,14 +105,14 @@ def _encode_shard(shards: Path, row: dict[str, Any], out: Path, encoders: Encode
     """Encode the shard of `row` in the folder `shards` into the folder `out`; its receipt comes last."""
     totals = Totals(encoders.channels)
     target = out / row["file"]
-    encoded = _encoded(shards / row["file"], bucket_shape(row["bucket"]), encoders, totals, tick)
-    samples = write_samples(target, encoded)
+    shape = encoders.picked.shape(row["bucket"])
+    samples = write_samples(target, _encoded(shards / row["file"], shape, encoders, totals, tick))
     done = {
         "file": row["file"],
         "samples": samples,
         "bytes": target.stat().st_size,
         "sha256": hash_file(target),
-        "bucket": row["bucket"],
+        "bucket": str(shape),
     }
     write_json(_receipt(out, row["file"]), {"row": done, **totals.to_json()})
 
@@ -120,24 +122,27 @@ def _encoded(
 ) -> Iterator[Sample]:
     """The samples of one shard, encoded a batch at a time."""
     silent = 0  # about the camera
-    for batch in _batches(_clips(source, shape, totals, tick), encoders.batch):
+    for batch in _batches(_clips(source, shape, encoders.picked, totals, tick), encoders.batch):
         latents = encoders.latents([clip.frames for clip in batch])
         embeddings = encoders.embeddings([encoders.worded(clip.facts) for clip in batch])
         images = encoders.latents([clip.frames[:1] for clip in batch]) if encoders.first_frame else latents
-        silent += sum(not clip.facts.get("camera_motion") for clip in batch)
+        silent += sum(not encoders.camera(clip.facts) for clip in batch)
         for clip, latent, embedding, image in zip(batch, latents, embeddings, images, strict=True):
             totals.add(latent, clip.facts["fps"])
             files = {"json": clip.described, "latent.npy": npy(latent), "text.npz": npz(**embedding)}
             yield Sample(clip.key, {**files, "first.npy": npy(image)} if encoders.first_frame else files)
             tick(1)
     if silent and "camera" in encoders.prefix:
-        print(f"warning: {silent} clips of {source} name no camera_motion", file=sys.stderr)
+        print(f"warning: {silent} clips of {source} name no camera_motion that is sure", file=sys.stderr)
 
 
-def _clips(source: Path, shape: Shape, totals: "Totals", tick: OnStep) -> Iterator[Frames]:
+def _clips(source: Path, shape: Shape, picked: Picked, totals: "Totals", tick: OnStep) -> Iterator[Frames]:
     for sample in read_samples(source):
+        if not picked.keeps(source.parent.name, sample.key):
+            tick(1)
+            continue
         try:
-            yield decode_clip(sample, shape)
+            yield picked.described(decode_clip(sample, shape), shape)
         except UserError as error:
             print(f"warning: left out {sample.key} of {source}: {error}", file=sys.stderr)
             totals.left_out.append(sample.key)
@@ -174,6 +179,7 @@ def _write_indices(out: Path, indices: dict[str, Any], mark: str, encoders: Enco
     }
     shared = {"format": FORMAT, "fingerprint": mark, **encoders.facts(), "fps": _usual_fps(receipts["train"])}
     _compare(receipts["train"], encoders)
+    _find_all(receipts["train"], encoders.picked)
     for split in receipts:
         rows = [receipt["row"] for receipt in receipts[split]]
         buckets: Counter[str] = Counter()
@@ -201,6 +207,13 @@ def _usual_fps(receipts: list[dict[str, Any]]) -> float:
     if not fps:
         raise UserError("Not one training clip could be encoded; the warnings above say why.")
     return float(fps.most_common(1)[0][0])
+
+
+def _find_all(receipts: list[dict[str, Any]], picked: Picked) -> None:
+    """Warn where clips that were asked for are not there."""
+    found = sum(receipt["row"]["samples"] + len(receipt["left_out"]) for receipt in receipts)
+    if picked.only is not None and found < len(picked.only):
+        print(f"warning: --only names {len(picked.only)} clips; {found} are in train/.", file=sys.stderr)
 
 
 def _compare(receipts: list[dict[str, Any]], encoders: Encoders) -> None:

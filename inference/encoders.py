@@ -1,6 +1,6 @@
 """The frozen models that encode clips and captions, and what names their results (Sec. 3.1.4, 3.2)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from console import UserError
+from inference.picked import Picked
 from inference.pipeline import open_encoder, pick_device
 from inference.shards import embedding_name
 from inference.statistics import statistics_of
@@ -39,6 +40,10 @@ class EncodeOptions:
     """Sizes of tiles, as inference.tiles reads them; None encodes each clip as a whole."""
     first_frame: bool = False
     """Also the latent of each clip's first frame alone, which image-to-video trains on."""
+    sure: float = 0.8  # not disclosed
+    """Confidence of a measured camera motion from which it stands before the caption."""
+    picked: Picked = field(default_factory=Picked)
+    """What of the clips is encoded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +59,8 @@ class Encoders:
     prefix: tuple[str, ...]
     batch: int
     first_frame: bool = False
+    sure: float = EncodeOptions.sure
+    picked: Picked = field(default_factory=Picked)
 
     @property
     def channels(self) -> int:
@@ -77,15 +84,28 @@ class Encoders:
         return rows
 
     def worded(self, facts: dict[str, Any]) -> str:
-        """The caption of a clip behind its prefix."""
-        camera = facts.get("camera_motion") if "camera" in self.prefix else None
-        return prefixed(facts["caption"], float(facts["fps"]) if "fps" in self.prefix else None, camera)
+        """The caption of a clip behind its prefix; an image has no frame rate and no motion."""
+        if self.picked.images:
+            return facts["caption"] or ""
+        camera, caption = self.camera(facts), facts["caption"] or ""
+        if camera and caption.startswith(f"{camera}, "):
+            camera = None  # curation has put it there
+        return prefixed(caption, float(facts["fps"]) if "fps" in self.prefix else None, camera)
+
+    def camera(self, facts: dict[str, Any]) -> str | None:
+        """The camera's motion that is to stand before a clip's caption: measured surely, or by people."""
+        confidence = facts.get("camera_confidence")
+        if "camera" not in self.prefix or (confidence is not None and confidence < self.sure):
+            return None
+        return facts.get("camera_motion")
 
     def facts(self) -> dict[str, Any]:
         """What the index says of the encoders, for the model that trains on their latents."""
+        config = self.tae.model.config
         return {
             "tae": self.tae.hash,
             "tae_path": self.tae_path,
+            "compression": [config.time_factor, config.space_factor, config.space_factor],
             "latent_mean": self.statistics.mean.tolist(),
             "latent_std": self.statistics.std.tolist(),
             "text": self.text.fingerprint,
@@ -114,4 +134,6 @@ def open_encoders(tae: Path, options: EncodeOptions) -> Encoders:
         prefix=options.prefix,
         batch=options.batch,
         first_frame=options.first_frame,
+        sure=options.sure,
+        picked=options.picked,
     )

@@ -75,6 +75,10 @@ def add_encode(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=int, default=16, help=f"clips encoded at once {DEFAULT}")
     add("--device", default="auto", help=f"auto, cpu, cuda, cuda:1 {DEFAULT}")
     add("--first-frame", action="store_true", help="also each clip's first frame alone, for image-to-video")
+    add("--sure", type=float, default=0.8, help=f"confidence from which a camera motion is named {DEFAULT}")
+    add("--shrink", type=int, default=1, metavar="N", help="divide rows and columns by N")
+    add("--images", action="store_true", help="the middle frame of each clip alone, for text-to-image")
+    add("--only", type=Path, metavar="FILE", help="encode these training clips alone: a clip_id on each line")
     tile = "encode in tiles: long or large clips at constant memory (alone: 32)"
     add("--tile", nargs="?", const="32", metavar="FRAMES[xPIXELS]", help=tile)
     add("--replace", action="store_true", help="first remove what another TAE or other shards left in --out")

@@ -82,7 +82,9 @@ def _run_t2i(options: argparse.Namespace) -> int:
 
 def _run_encode(options: argparse.Namespace) -> int:
     from inference.encode import EncodeOptions, encode
+    from inference.picked import Picked, read_ids
 
+    only = None if options.only is None else read_ids(options.only)
     settings = EncodeOptions(
         text=options.text,
         max_tokens=options.max_tokens,
@@ -91,6 +93,8 @@ def _run_encode(options: argparse.Namespace) -> int:
         device=options.device,
         first_frame=options.first_frame,
         tile=options.tile,
+        sure=options.sure,
+        picked=Picked(shrink=options.shrink, images=options.images, only=only),
     )
     print(encode(options.shards, options.tae, options.out, settings, replace=options.replace))
     return 0

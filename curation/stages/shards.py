@@ -38,7 +38,7 @@ class Shards:
     """Settings of the shards stage."""
 
     name: ClassVar[str] = "shards"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     sizes: tuple[tuple[int, int], ...] = ((1024, 576), (576, 1024), (768, 768), (896, 672), (672, 896))
     """Frame sizes, width and height; a clip goes to the nearest aspect. The paper has five and names the

@@ -180,7 +180,10 @@ def test_a_shard_says_what_its_clips_are(published):
     by_source = {clip.source: clip for clip in clips}
     assert by_source["clip 0.mp4"].caption == "a square moves right"
     assert by_source["clip 0.mp4"].scores["frozen"] == 0.0
+    assert any(clip.camera_motion for clip in clips)
     for clip in clips:
+        assert (clip.camera_motion is None) == (clip.camera_confidence is None)
+        assert clip.camera_motion == clip.scores["camera_motion"]
         assert (clip.bucket, clip.frames, clip.fps, clip.duration) == ("64x64x16", 16, 8.0, 2.0)
         with av.open(io.BytesIO(every[f"{clip.clip_id}.mp4"])) as file:
             assert sum(1 for _ in file.decode(video=0)) == 16

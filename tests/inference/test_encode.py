@@ -139,7 +139,7 @@ def counted(method):
 
 
 def test_latents_in_tiles_and_whole_are_not_mixed(done):
-    with pytest.raises(UserError, match=r"or --tile"):
+    with pytest.raises(UserError, match="--tile or pick"):
         encode(*done, EncodeOptions(batch=2, tile="32"))
     with pytest.raises(UserError, match="multiples of 8"):
         encode(*done, EncodeOptions(batch=2, tile="12"))
