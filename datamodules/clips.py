@@ -15,14 +15,12 @@ from typing_extensions import override
 
 from console import UserError
 from datamodules.decode import decode_clip
-from datamodules.joint import JointLoader
+from datamodules.joint import IMAGES, JointLoader
 from datamodules.loader import BatchLoader, StreamConfig
 from datamodules.module import Kind, ShardData
 from datamodules.plan import Batch, Order
 from datamodules.shards import Bucket
 from datamodules.stream import Raw
-
-IMAGES = 1  # keeps the order, frames and crops of images apart from those of videos
 
 
 class Clip(NamedTuple):

@@ -6,6 +6,8 @@ from typing import Any
 
 from datamodules.loader import BatchLoader, moved
 
+IMAGES = 1  # keeps the order, frames and crops of images apart from those of videos
+
 
 class JointLoader:
     """Deals batches of two loaders, each an endless row of its own epochs: `share` of them are images.

@@ -1,132 +1,105 @@
 """LatentData: cached TAE latents and text embeddings as batches: the normal path of text-to-video."""
 
-import io
-import json
-from typing import Any, NamedTuple
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
 from typing_extensions import override
 
 from console import UserError
-from datamodules.loader import StreamConfig
+from datamodules.budget import Sizes, TokenCount
+from datamodules.joint import IMAGES, JointLoader
+from datamodules.latent_format import MADE_BY, LatentFormat
+from datamodules.latent_images import (
+    FirstFrameFormat,
+    LatentImages,
+    OneAfterAnother,
+    check_images,
+    image_bucket,
+)
+from datamodules.loader import BatchLoader, StreamConfig
 from datamodules.module import Kind, ShardData
-from datamodules.plan import Batch, Order
-from datamodules.shards import ShardSet
-from datamodules.stream import Raw
+from datamodules.plan import Order
+from datamodules.shards import INDEX, ShardSet
 
-MADE_BY = "python -m inference.run encode"
 FACTS = ("tae", "text", "latent_mean", "latent_std")  # what an index of latents adds to that of clips
-
-
-class Encoded(NamedTuple):
-    """One clip: latent float32 [t c h w], normalised; valid tokens float32 [l d] of each text encoder.
-
-    `first` [1 c h w] is the normalised latent of the first frame alone, where the shards have it.
-    """
-
-    latent: np.ndarray
-    text: list[np.ndarray]
-    clip_id: str
-    caption: str
-    fps: float
-    first: np.ndarray | None = None
-
-
-class LatentFormat:
-    """npy, npz and json to `{"latent", "text", "clip_id", "caption", "fps"}`."""
-
-    def __init__(self, mean: list[float], std: list[float], max_tokens: int | None) -> None:
-        self.mean = np.asarray(mean, np.float32)[:, None, None]
-        self.std = np.asarray(std, np.float32)[:, None, None]
-        self.max_tokens = max_tokens
-
-    def decode(self, raw: Raw) -> Encoded:
-        """Normalise per channel; the shards keep latents as the TAE gave them."""
-        clip_id = raw["__key__"]
-        missing = [key for key in ("latent.npy", "text.npz", "json") if key not in raw]
-        if missing:
-            raise UserError(
-                f"The sample '{clip_id}' lacks {', '.join(missing)}. Make the shards anew: {MADE_BY}"
-            )
-        latent = np.load(io.BytesIO(raw["latent.npy"]), allow_pickle=False)
-        if latent.shape[1] != len(self.mean):
-            raise UserError(
-                f"The latent of '{clip_id}' has {latent.shape[1]} channels; its index has statistics of "
-                f"{len(self.mean)}. Make the shards anew: {MADE_BY}"
-            )
-        with np.load(io.BytesIO(raw["text.npz"]), allow_pickle=False) as arrays:
-            text = [arrays[name] for name in sorted(arrays)]  # embedding, embedding1, embedding2
-        facts = json.loads(raw["json"])
-        latent, first = self._normalised(latent), None
-        if "first.npy" in raw:
-            first = self._normalised(np.load(io.BytesIO(raw["first.npy"]), allow_pickle=False))
-        return Encoded(latent, text, clip_id, facts.get("caption") or "", float(facts["fps"]), first)
-
-    def _normalised(self, latent: np.ndarray) -> np.ndarray:
-        return ((latent - self.mean) / self.std).astype(np.float32)
-
-    def collate(self, items: list[Encoded], numbers: Batch, epoch: int | None) -> dict[str, Any]:
-        """Stack latents of one bucket and pad the texts."""
-        texts = [self._text(of_one) for of_one in zip(*(item.text for item in items), strict=True)]
-        firsts = [item.first for item in items if item.first is not None]
-        given = {"first": torch.from_numpy(np.stack(firsts))} if len(firsts) == len(items) else {}
-        return {
-            **given,
-            "latent": torch.from_numpy(np.stack([item.latent for item in items])),
-            "text": texts[0] if len(texts) == 1 else texts,
-            "clip_id": [item.clip_id for item in items],
-            "caption": [item.caption for item in items],
-            "fps": torch.tensor([item.fps for item in items]),
-        }
-
-    def _text(self, of_one: tuple[np.ndarray, ...]) -> dict[str, Tensor]:
-        embedding, mask = pad_text(list(of_one), self.max_tokens)
-        return {"embedding": embedding, "mask": mask}
+CLIPS = 16  # in a batch, where the config says nothing
 
 
 class LatentData(ShardData):
     """Batches of one bucket each: "latent" float32 "b t c h w", normalised; "text" with "embedding" "b l d"
-    and "mask" "b l", a list of such where several encoders read the captions; "clip_id", "caption", "fps";
-    "first" "b 1 c h w", the latent of the first frame alone, of shards that `encode --first-frame` made.
+    and "mask" "b l", a list of such where several encoders read the captions; "clip_id", "caption", "fps",
+    "bucket"; "first" "b 1 c h w", the latent of the first frame alone, of shards that `encode --first-frame`
+    made.
 
     Args:
         latents: Folder with train/ and val/, made by `python -m inference.run encode`.
         batch_size: Clips in a batch of each process; or a number for each bucket, as {64x64x16: 64}.
+        tokens: Instead of batch_size: video tokens in a batch of each process, at most.
+        patch: Rows and columns of latent in a token, as model.transformer.patch; for counting tokens.
         max_tokens: Pad or cut each text to so many tokens; without it, pad to the longest of the batch.
         memory: Keep all latents and texts in memory. Otherwise shards are streamed.
         seed: Of the order.
-        stream: How shards are streamed.
+        stream: How shards are streamed; where there are images, once for them and once for videos.
+        images: Training batches that are of images.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, each is a key of a config
         self,
         latents: str,
-        batch_size: int | dict[str, int] = 16,
+        batch_size: Sizes | None = None,
+        tokens: int | None = None,
+        patch: int = 2,
         max_tokens: int | None = None,
         memory: bool = False,
         seed: int = 0,
         stream: StreamConfig = StreamConfig(),  # noqa: B008, it is frozen
+        images: LatentImages = LatentImages(),  # noqa: B008
     ) -> None:
-        if max_tokens is not None and max_tokens < 1:
-            raise ValueError(f"data.max_tokens must be at least 1; {max_tokens} came.")
-        super().__init__(
-            Kind(folder=latents, made_by=MADE_BY),
-            Order(batch_size=batch_size, seed=seed),
-            None if memory else stream,
-        )
-        self.max_tokens = max_tokens
+        for name, value in (("max_tokens", max_tokens), ("tokens", tokens), ("patch", patch)):
+            if value is not None and value < 1:
+                raise ValueError(f"data.{name} must be at least 1; {value} came.")
+        if batch_size is not None and tokens is not None:
+            raise ValueError(
+                f"data.batch_size is {batch_size} and data.tokens {tokens}: both say how many clips are in a "
+                "batch. Give one of them."
+            )
+        order = Order(batch_size=CLIPS if batch_size is None else batch_size, seed=seed)
+        super().__init__(Kind(folder=latents, made_by=MADE_BY), order, None if memory else stream)
+        self.max_tokens, self.tokens, self.patch, self.images = max_tokens, tokens, patch, images
 
     def batch_sizes(self) -> dict[str, int]:
-        """Clips in a batch of each bucket of the training set."""
-        return {bucket: self._order.size(bucket) for bucket in self.open("train").buckets}
+        """Clips in a batch of each bucket of the training set, images among them."""
+        sizes = self._sizes(self.open("train"))
+        return {**self._image_sizes(), **sizes} if self.images.share else sizes
+
+    @property
+    def buckets(self) -> dict[str, int]:
+        """How many training samples each bucket has, images of their own among them."""
+        sets = [self.open(split) for split in self.training_splits]
+        return {name: count for shards in reversed(sets) for name, count in shards.counts.items()}
 
     @property
     def facts(self) -> dict[str, Any]:
         """Which TAE and text encoder made the training set, and the latents' statistics."""
         index = self.open("train").index
         return {key: index[key] for key in FACTS}
+
+    @property
+    @override
+    def training_splits(self) -> tuple[str, ...]:
+        return ("train", "images") if self.images.latents else ("train",)
+
+    @property
+    @override
+    def held_out_splits(self) -> tuple[str, ...]:
+        own = self.images.latents and (self.folder("val_images") / INDEX).is_file()
+        return ("val", "val_images") if own else ("val",)
+
+    @override
+    def folder(self, split: str) -> Path:
+        own = {"images": "train", "val_images": "val"}
+        return Path(self.images.latents or "", own[split]) if split in own else super().folder(split)
 
     @override
     def open(self, split: str) -> ShardSet:
@@ -140,24 +113,68 @@ class LatentData(ShardData):
         return shards
 
     @override
+    def order(self, shards: ShardSet) -> Order:
+        return replace(self._order, batch_size=self._sizes(shards))
+
+    @override
+    def train_dataloader(self) -> BatchLoader | JointLoader:
+        videos = super().train_dataloader()
+        if not self.images.share:
+            return videos
+        sizes, seed = self._image_sizes(), self._order.seed + IMAGES
+        if self.images.latents:
+            order = replace(self._order, batch_size=sizes, seed=seed)
+            return JointLoader(videos, self._loader("images", order), self.images.share)
+        shards, source = self._sources["train"]
+        of_videos = {name: sizes[image_bucket(name)] for name in shards.buckets}
+        order = replace(self._order, batch_size=of_videos, seed=seed)
+        source = source.shown_as(self._form(FirstFrameFormat))
+        images = BatchLoader(shards, order, source, self._share(), self._excluded("train"))
+        return JointLoader(videos, images, self.images.share)
+
+    @override
+    def val_dataloader(self) -> Any:
+        videos = super().val_dataloader()
+        if "val_images" not in self._sources or not self._sources["val_images"][0].samples:
+            return videos
+        order = replace(self._order, batch_size=self._image_sizes("val_images"), shuffle=False)
+        images = self._loader("val_images", order)
+        return OneAfterAnother(videos, images) if isinstance(videos, BatchLoader) else images
+
+    @override
     def format(self, split: str) -> LatentFormat:
-        facts, own = self.facts, self.open(split).index
+        own = self.open(split)
+        if "images" in split:
+            check_images(own, self.open("train"))
+            return self._form(LatentFormat)
+        facts = self.facts
         for key in ("tae", "text"):
-            if own[key] != facts[key]:
+            if own.index[key] != facts[key]:
                 raise UserError(
                     f"train/ and val/ of '{self._kind.folder}' were encoded by different models ({key}: "
-                    f"{facts[key]} and {own[key]}). Encode both with the same: {MADE_BY}"
+                    f"{facts[key]} and {own.index[key]}). Encode both with the same: {MADE_BY}"
                 )
-        return LatentFormat(facts["latent_mean"], facts["latent_std"], self.max_tokens)
+        return self._form(LatentFormat)
 
+    def _form(self, kind: type[LatentFormat]) -> LatentFormat:
+        return kind(self.facts["latent_mean"], self.facts["latent_std"], self.max_tokens)
 
-def pad_text(texts: list[np.ndarray], max_tokens: int | None) -> tuple[Tensor, Tensor]:
-    """Texts [l d] of any length as embedding "b l d", zeros behind each, and mask "b l", True where valid."""
-    length = max_tokens or max(1, *(len(text) for text in texts))
-    embedding = torch.zeros(len(texts), length, texts[0].shape[1])
-    mask = torch.zeros(len(texts), length, dtype=torch.bool)
-    for row, text in enumerate(texts):
-        kept = min(len(text), length)
-        embedding[row, :kept] = torch.from_numpy(text[:kept])
-        mask[row, :kept] = True
-    return embedding, mask
+    def _sizes(self, shards: ShardSet) -> dict[str, int]:
+        if self.tokens is not None:
+            return self._counted(shards).sizes(shards.buckets, self.tokens, "data.tokens")
+        return {bucket: self._order.size(bucket) for bucket in shards.buckets}
+
+    def _image_sizes(self, split: str = "images") -> dict[str, int]:
+        """Images in a batch of each bucket of images."""
+        videos, given = self.open("train"), self.images.batch_size
+        own = self.images.latents is not None
+        names = self.open(split).buckets if own else {*map(image_bucket, videos.buckets)}
+        if given is not None:
+            order = Order(batch_size=given, key="data.images.batch_size")
+            return {name: order.size(name) for name in names}
+        counted = self._counted(videos)
+        largest = max(size * counted(name) for name, size in self._sizes(videos).items())
+        return counted.sizes(names, self.tokens or largest, "data.images: the largest batch of videos")
+
+    def _counted(self, shards: ShardSet) -> TokenCount:
+        return TokenCount.of_index(self.patch, shards.index)

@@ -41,30 +41,50 @@ class ShardData(LightningDataModule):
         """How samples of "train" or "val" become batches."""
         raise NotImplementedError
 
+    @property
+    def training_splits(self) -> tuple[str, ...]:
+        """What a fit opens for training, "train" first."""
+        return ("train",)
+
+    @property
+    def held_out_splits(self) -> tuple[str, ...]:
+        """What validation opens, "val" first."""
+        return ("val",)
+
+    def folder(self, split: str) -> Path:
+        """Where the shards of a split lie."""
+        return Path(self._kind.folder) / split
+
     def open(self, split: str) -> ShardSet:
-        """The shards of "train" or "val"."""
-        return open_shards(Path(self._kind.folder) / split, self._kind.made_by, may_be_empty=split == "val")
+        """The shards of a split."""
+        may_be_empty = split in self.held_out_splits
+        return open_shards(self.folder(split), self._kind.made_by, may_be_empty=may_be_empty)
+
+    def order(self, shards: ShardSet) -> Order:
+        """How the samples of these shards are put in order."""
+        return self._order
 
     def fingerprint(self) -> str:
         """Of all that training and validation see."""
-        return fingerprint({split: self.open(split).fingerprint for split in ("train", "val")})
+        splits = (*self.training_splits, *self.held_out_splits)
+        return fingerprint({split: self.open(split).fingerprint for split in splits})
 
     @override
     def setup(self, stage: str) -> None:
-        for split in ("train", "val") if stage == "fit" else ("val",):
+        for split in (*(self.training_splits if stage == "fit" else ()), *self.held_out_splits):
             if split not in self._sources:
                 shards = self.open(split)
                 self._sources[split] = (shards, self._source(shards, split))
 
     @override
     def train_dataloader(self) -> BatchLoader:
-        return self._loader("train", self._order)
+        return self._loader("train", self.order(self._sources["train"][0]))
 
     @override
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
         if not self._sources["val"][0].samples:
             return []  # a set of one source has nothing to hold out
-        return self._loader("val", replace(self._order, shuffle=False))
+        return self._loader("val", replace(self.order(self._sources["val"][0]), shuffle=False))
 
     @override
     def test_dataloader(self) -> BatchLoader | list[BatchLoader]:
@@ -80,7 +100,7 @@ class ShardData(LightningDataModule):
 
     def _excluded(self, split: str) -> frozenset[int]:
         """Samples that the run's training leaves out."""
-        if split != "train" or self.trainer is None:
+        if split not in self.training_splits or self.trainer is None:
             return frozenset()
         return Quarantine(self.trainer.default_root_dir).numbers(self._sources[split][0].fingerprint)
 

@@ -33,6 +33,8 @@ class Order:
     """Lanes, at best a multiple of ranks x workers."""
     window: int | None = None
     """Shards of a lane that are mixed with each other; None mixes all."""
+    key: str = "data.batch_size"
+    """Where the config says how many samples, for messages."""
 
     def size(self, bucket: str) -> int:
         """Samples in a batch of `bucket`."""
@@ -40,13 +42,13 @@ class Order:
             return self.batch_size
         if bucket not in self.batch_size:
             given = ", ".join(self.batch_size)
-            raise ValueError(f"data.batch_size has no entry for bucket '{bucket}'; it has: {given}.")
+            raise ValueError(f"{self.key} has no entry for bucket '{bucket}'; it has: {given}.")
         return self.batch_size[bucket]
 
     def __post_init__(self) -> None:
         sizes = [self.batch_size] if isinstance(self.batch_size, int) else list(self.batch_size.values())
         if not sizes or min(sizes) < 1:
-            raise ValueError(f"data.batch_size must be at least 1; {self.batch_size} came.")
+            raise ValueError(f"{self.key} must be at least 1; {self.batch_size} came.")
         if self.lanes < 1 or (self.window is not None and self.window < 1):
             raise ValueError(
                 f"data.lanes and data.window must be at least 1; {self.lanes}, {self.window} came."

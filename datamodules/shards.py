@@ -60,6 +60,14 @@ class ShardSet(NamedTuple):
         """Names of the buckets, in order."""
         return tuple(sorted({shard.bucket for shard in self.shards}))
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many samples each bucket has."""
+        return {
+            bucket: sum(shard.samples for shard in self.shards if shard.bucket == bucket)
+            for bucket in self.buckets
+        }
+
     def numbers(self) -> list[np.ndarray]:
         """The numbers of each shard's samples, ascending as they stand in the tar."""
         ends = np.cumsum([shard.samples for shard in self.shards])

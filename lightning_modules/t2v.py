@@ -93,9 +93,14 @@ class T2VModule(L.LightningModule):
         self._facts = {
             **{key: index[key] for key in ("tae", "tae_path", "latent_mean", "latent_std", "fps")},
             "text": index["text_encoder"],
-            "buckets": sorted(index["buckets"]),
+            "buckets": sorted(data.buckets),
             **_shape(max(index["buckets"], key=index["buckets"].get)),
         }
+        if data.tokens is not None and data.patch != self.transformer.config.patch:
+            raise UserError(
+                f"data.patch is {data.patch}, transformer.patch {self.transformer.config.patch}: data.tokens "
+                "would count other tokens than the model's. Set data.patch to the latter."
+            )
         widths = tuple(encoder.width for encoder in encoders_of(self.text))
         expected = self.transformer.config.text_widths
         if expected != widths:
@@ -196,7 +201,7 @@ class T2VModule(L.LightningModule):
 
     def _first_frames(self, batch: dict[str, Any], share: float) -> Tensor | None:
         """The condition of a batch in which a `share` of the clips is given its first frame."""
-        if not share:
+        if not share or ("first" not in batch and batch["latent"].shape[1] == 1):  # images have no condition
             return None
         if "first" not in batch:
             raise UserError(

@@ -144,7 +144,9 @@ def _arguments(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _samples(data: Mapping[str, Any], buckets: Sequence[str]) -> dict[str, int]:
-    size = data.get("batch_size")
+    size, budget = data.get("batch_size"), data.get("tokens")
+    if budget is not None and buckets:
+        return {name: max(1, int(budget) // _tokens(name, int(data.get("patch") or 2))) for name in buckets}
     if isinstance(size, Mapping):
         unknown = sorted({*buckets} - {*map(str, size)})
         if unknown:
@@ -156,7 +158,7 @@ def _samples(data: Mapping[str, Any], buckets: Sequence[str]) -> dict[str, int]:
             "--bucket 768x768x256, or a batch size for each bucket in data.batch_size."
         )
     if size is None:
-        raise UserError("data.batch_size is needed: clips in a batch of each data rank.")
+        raise UserError("data.batch_size or data.tokens is needed: what is in a batch of each data rank.")
     return dict.fromkeys(buckets, int(size))
 
 

@@ -39,8 +39,17 @@ def write_index(folder: Path, buckets: dict[str, str], **extra: Any) -> None:
             {"file": name, "samples": samples, "bytes": size, "sha256": hash_file(path), "bucket": bucket}
         )
     total = sum(row["samples"] for row in rows)
-    index = {"format": 1, "fingerprint": fingerprint(rows), "shards": rows, "samples": total, **extra}
-    write_json(folder / "index.json", index)
+    counts = {
+        bucket: sum(row["samples"] for row in rows if row["bucket"] == bucket) for bucket in buckets.values()
+    }
+    index = {
+        "format": 1,
+        "fingerprint": fingerprint(rows),
+        "shards": rows,
+        "samples": total,
+        "buckets": counts,
+    }
+    write_json(folder / "index.json", {**index, **extra})
 
 
 def moving_square(number: int, size: int, frames: int) -> np.ndarray:
@@ -79,7 +88,7 @@ def write_clips(
     return out
 
 
-def write_latents(
+def write_latents(  # noqa: PLR0913
     out: Path,
     *,
     train: int = 10,
@@ -87,33 +96,55 @@ def write_latents(
     channels: int = 3,
     widths: tuple[int, ...] = (5,),
     first: bool = False,
+    buckets: tuple[str, ...] = ("32x32x16",),
 ) -> Path:
-    """A set of train/ and val/ shards of encoded clips; text n has 1 + n % 4 tokens of each of `widths`,
-    first frame n, if there is one, 5 + 3 n everywhere."""
+    """A set of train/ and val/ shards of encoded clips, so many of each bucket; text n has 1 + n % 4 tokens
+    of each of `widths`, first frame n, if there is one, 5 + 3 n everywhere."""
+    facts = {"tae": "t" * 64, "text": "minilm", "compression": [8, 8, 8]}
+    statistics = {"latent_mean": [2.0] * channels, "latent_std": [3.0] * channels}
     rng = np.random.default_rng(0)
     for split, count in (("train", train), ("val", val)):
-        samples = []
-        for number in range(count):
-            latent, text = io.BytesIO(), io.BytesIO()
-            np.save(latent, (2 + 3 * rng.standard_normal((2, channels, 4, 4))).astype(np.float32))
-            tokens = {
-                f"embedding{place or ''}": rng.standard_normal((1 + number % 4, width)).astype(np.float32)
-                for place, width in enumerate(widths)
-            }
-            np.savez(text, **tokens)
-            facts = json.dumps({"bucket": "32x32x16", "fps": 8.0, "caption": f"{split} {number}"}).encode()
-            files = {"json": facts, "latent.npy": latent.getvalue(), "text.npz": text.getvalue()}
-            if first:
-                image = io.BytesIO()
-                np.save(image, np.full((1, channels, 4, 4), 5 + 3 * number, np.float32))
-                files["first.npy"] = image.getvalue()
-            samples.append((f"{split}{number:03d}", files))
-        write_shard(out / split / "shard-000000.tar", samples)
-        facts = {
-            "tae": "t" * 64,
-            "text": "minilm",
-            "latent_mean": [2.0] * channels,
-            "latent_std": [3.0] * channels,
-        }
-        write_index(out / split, {"shard-000000.tar": "32x32x16"}, **facts)
+        names = {}
+        for place, bucket in enumerate(buckets):
+            numbers = range(place * count, (place + 1) * count)
+            samples = [
+                (f"{split}{number:03d}", latent_files(number, bucket, split, rng, channels, widths, first))
+                for number in numbers
+            ]
+            names[f"shard-{place:06d}.tar"] = bucket
+            write_shard(out / split / f"shard-{place:06d}.tar", samples)
+        write_index(out / split, names, **facts, **statistics)
     return out
+
+
+def latent_files(  # noqa: PLR0913
+    number: int,
+    bucket: str,
+    split: str,
+    rng: np.random.Generator,
+    channels: int,
+    widths: tuple[int, ...],
+    first: bool,
+) -> Files:
+    """One sample of `write_latents`."""
+    width, height, frames = map(int, bucket.split("x"))
+    shape = (-(-frames // 8), channels, height // 8, width // 8)
+    latent = (2 + 3 * rng.standard_normal(shape)).astype(np.float32)
+    tokens = {
+        f"embedding{place or ''}": rng.standard_normal((1 + number % 4, width)).astype(np.float32)
+        for place, width in enumerate(widths)
+    }
+    text = io.BytesIO()
+    np.savez(text, **tokens)
+    facts = json.dumps({"bucket": bucket, "fps": 8.0, "caption": f"{split} {number}"}).encode()
+    files = {"json": facts, "latent.npy": npy(latent), "text.npz": text.getvalue()}
+    if first:
+        files["first.npy"] = npy(np.full((1, *shape[1:]), 5 + 3 * number, np.float32))
+    return files
+
+
+def npy(array: np.ndarray) -> bytes:
+    """The bytes of a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()

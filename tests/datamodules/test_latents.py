@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from console import UserError
-from datamodules.latents import LatentData, pad_text
+from datamodules.latent_format import pad_text
+from datamodules.latents import LatentData
 from storage import write_json
 from tests.datamodules.shard_sets import write_clips, write_latents
 

@@ -131,7 +131,14 @@ def test_without_first_frames_a_stage_gives_none_and_draws_the_same_numbers():
 
 def test_latents_without_first_frames_are_refused_by_a_stage_that_needs_them():
     with pytest.raises(UserError, match="encode --first-frame"):
-        i2v(first_frame=0.5).training_step(batch(2), 0)
+        i2v(first_frame=0.5).training_step({**batch(2), "latent": torch.randn(2, 2, 4, 4, 4)}, 0)
+
+
+def test_an_image_is_no_condition_of_itself():
+    module, seen = i2v(first_frame=1.0), []
+    module.transformer.register_forward_pre_hook(lambda _, args: seen.append(args[3]))
+    module.training_step(batch(2), 0)
+    assert seen == [None]
 
 
 @pytest.mark.parametrize("share", [0.5, 1.5, -0.1])

@@ -57,6 +57,11 @@ def test_a_moving_average_and_the_mesh_are_seen() -> None:
     assert layout_of({}).bytes_compute == 4
 
 
+def test_a_budget_of_tokens_says_how_many_clips_are_in_a_batch() -> None:
+    stage = read_stage(config(data={"init_args": {"tokens": 100}}), buckets=["64x64x16", "64x64x1"])
+    assert {batch.name: batch.samples for batch in stage.batches} == {"64x64x16": 3, "64x64x1": 6}
+
+
 def test_the_30b_is_counted_whole() -> None:
     stage = read_stage(read_yaml(ROOT / "configs/paper/t2v_768px.yaml"))
     assert stage.model.count / 1e9 == pytest.approx(29.4, abs=0.1)
