@@ -15,7 +15,7 @@ from curation.rules import Threshold
 from curation.stage import Row, Stage
 
 CHEAP = ("ingest", "split", "keyframes")  # their columns may be asked for
-GUARDED = ("split", "keyframes", "visual", "motion", "embed", "faces")  # these read pixels
+GUARDED = ("split", "keyframes", "visual", "motion", "embed", "faces", "audio")  # these decode
 
 
 def guarded(stages: Mapping[str, Stage], rules: Sequence[Threshold]) -> dict[str, Stage]:

@@ -132,6 +132,30 @@ COLUMNS: dict[str, Column] = {
     "face_references": Column(
         pa.list_(pa.binary()), "JPEG files of the lone faces of frames spread over the clip, in their order"
     ),
+    # audio
+    "audio_streams": Column(WHOLE, "streams of sound in the file; the first is used"),
+    "audio_rate": Column(WHOLE, "samples per second"),
+    "audio_channels": Column(WHOLE, "channels"),
+    "audio_coverage": Column(REAL, "part of the clip for which there is sound that can be decoded, 0 to 1"),
+    "loudness": Column(REAL, "integrated loudness by EBU R128 in LUFS; -70 is its gate, as for silence"),
+    "silence": Column(REAL, "part of the clip in which every channel is below -60 dB of full scale, 0 to 1"),
+    "clipping": Column(REAL, "part of the samples that rest at full scale, three or more in a row"),
+    "speech": Column(REAL, "part of the clip in which somebody speaks, 0 to 1"),
+    "dnsmos_speech": Column(REAL, "DNSMOS: how good the speech is, 1 to 5; none where hardly anybody speaks"),
+    "dnsmos_noise": Column(REAL, "DNSMOS: how little the background disturbs, 1 to 5"),
+    "dnsmos_overall": Column(REAL, "DNSMOS: both together, 1 to 5"),
+    "audio_tags": Column(pa.list_(TEXT), "likeliest AudioSet classes, surest first"),
+    "audio_tag_scores": Column(pa.list_(REAL), "their likelihoods in the quarter of the clip that has most"),
+    "voice_likelihood": Column(REAL, "of a human voice, as the likeliest of its classes, 0 to 1"),
+    "music_likelihood": Column(REAL, "of music, likewise"),
+    "sound_likelihood": Column(REAL, "of other sounds, likewise"),
+    "speech_likelihood": Column(REAL, "of speech, likewise"),
+    "singing_likelihood": Column(REAL, "of singing, likewise"),
+    "audio_class": Column(TEXT, "sound, voice and music, those that are heard, joined by +; or silence"),
+    "audio_quality": Column(REAL, "predictor of the user, 1 to 10"),
+    "diegetic": Column(REAL, "cosine of the embeddings of sound and pictures, by towers of the user"),
+    "audio_caption": Column(TEXT, "what the clip sounds like, in the words of Table 26"),
+    "audio_captioner": Column(TEXT, "who described it: tags (no captioning model)"),
     # content
     "quality": Column(REAL, "rank among near-duplicates: the highest is kept"),
     "duplicate_group": Column(
@@ -148,9 +172,6 @@ COLUMNS: dict[str, Column] = {
 # Columns that rules of the project's subsets ask for and no stage writes yet: `select` says so.
 PLANNED: dict[str, Column] = {
     "human": Column(FLAG, "near a human verb or expression of the taxonomy"),
-    "audio_class": Column(TEXT, "sound, voice and music, those that are heard, joined by +"),
-    "silence": Column(REAL, "part of the clip that is silent"),
-    "diegetic": Column(REAL, "cosine of audio and video features"),
 }
 COLUMNS |= PLANNED
 

@@ -14,6 +14,7 @@ from curation.scores.face_pairs import CrossPairing
 from curation.settings import build, suggest
 from curation.sources.handling import Handling
 from curation.stage import Stage
+from curation.stages.audio import AudioScores
 from curation.stages.caption import Caption
 from curation.stages.content import Content
 from curation.stages.embed import Embed
@@ -25,7 +26,9 @@ from curation.stages.shards import Shards
 from curation.stages.split import Split
 from curation.stages.visual import Visual
 
-TABLE_STAGES = ("ingest", "split", "keyframes", "visual", "motion", "embed", "faces", "content", "caption")
+TABLE_STAGES = (
+    "ingest", "split", "keyframes", "visual", "motion", "embed", "faces", "audio", "content", "caption",
+)  # fmt: skip
 STAGES = (*TABLE_STAGES, "shards")
 
 
@@ -62,6 +65,7 @@ class Config:
     motion: Motion = field(default_factory=Motion)
     embed: Embed = field(default_factory=Embed)
     faces: FaceScores = field(default_factory=FaceScores)
+    audio: AudioScores = field(default_factory=AudioScores)
     content: Content = field(default_factory=Content)
     caption: Caption = field(default_factory=Caption)
     shards: Shards = field(default_factory=Shards)

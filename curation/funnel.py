@@ -14,6 +14,9 @@ from curation.stages.keyframes import Keyframes
 HINTS = {
     "single_face": "The faces stage has not run: --stage faces, or a run with this subset.",
     "face_similarity": "The faces stage has not run, or no two neighbouring samples have one face each.",
+    "diegetic": "It needs towers by path: audio.image_tower and audio.sound_tower.",
+    "audio_quality": "It needs a predictor by path: audio.quality.",
+    "audio_class": "The audio stage has not run, or audio.tags is 0.",
     "aesthetics": "It needs weights by path: visual.aesthetics and visual.clip.",
     "niqe": "The frames are too small for it, or visual.niqe_frames is 0.",
     "mv_mean": "The codec gives no motion vectors (H.264 and MPEG-4 do).",

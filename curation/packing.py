@@ -15,6 +15,7 @@ from curation.face_references import Place, pictures
 from curation.shardset import Shard, add_member
 from curation.sources.library import Library
 from curation.stage import Row
+from curation.stages.audio import AudioScores
 from curation.stages.motion import Motion
 from curation.stages.shards import Shards, Tar, tar_path
 from curation.stages.visual import Visual
@@ -23,7 +24,7 @@ from curation.units import _Clock, guarded
 from storage import atomic_path, hash_file, write_json
 
 SCORES = (*Visual.adds, *Motion.adds, "quality", "cluster")
-FACES = ("single_face", "face_similarity")  # where they were measured
+MEASURED = ("single_face", "face_similarity", *AudioScores.adds)  # on demand: where they were measured
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def shard_sets(work: Path, tars: list[Tar], notes: Mapping[str, dict]) -> dict[s
 def record(row: Row, bucket: str) -> Clip:
     """What the shard says of a clip."""
     target = row["target"]
-    faces = {name: row[name] for name in FACES if row.get(name) is not None}
+    measured = {name: row[name] for name in MEASURED if row.get(name) is not None}
     return Clip(
         clip_id=row["clip_id"],
         source=row["source"],
@@ -114,7 +115,7 @@ def record(row: Row, bucket: str) -> Clip:
         bucket=bucket,
         camera_motion=row.get("camera_motion"),
         camera_confidence=row.get("camera_confidence"),
-        scores={name: row.get(name) for name in SCORES} | faces,
+        scores={name: row.get(name) for name in SCORES} | measured,
         lineage={**row["lineage"], "sha256": row["sha256"]},
     )
 

@@ -27,6 +27,7 @@ from storage import write_json, write_text
 BINS = 40
 THUMBNAIL = 96  # pixels of the longer side
 FRAMES = 3  # of an example
+AUDIO_CAPTIONS = 8  # shown, at most
 PER_REASON = 2  # rejected examples of each rule, at most
 
 
@@ -59,6 +60,7 @@ def gather(config: Config, outcome: Outcome) -> dict[str, Any]:
         "duplicates": _duplicates(clips),
         "captions": {"by": _authors(clips), "spent": accounts(outcome.graph)},
         "faces": _faces(clips),
+        "audio": _audio(clips),
         "cpu_seconds": outcome.cpu_seconds,
         "fingerprints": {name: node.fingerprint for name, node in outcome.graph.nodes.items()},
     }
@@ -97,6 +99,22 @@ def _faces(clips: pa.Table) -> dict[str, int]:
         return {}
     found = {"none": counts.count(0), "one": counts.count(1)}
     return {"frames": len(counts), **found, "more": len(counts) - sum(found.values())}
+
+
+def _audio(clips: pa.Table) -> dict[str, Any]:
+    """Clips by what is heard, and a few with their audio captions; {} where the audio stage did not run."""
+    coverage = clips.column("audio_coverage").drop_null().to_pylist()
+    if not coverage:
+        return {}
+    kinds = clips.column("audio_class").drop_null().to_pylist()
+    said = clips.select(["source", "start", "end", "loudness", "audio_caption"])
+    captioned = said.filter(said.column("audio_caption").is_valid())
+    return {
+        "clips": len(coverage),
+        "none": coverage.count(0.0),
+        "classes": {name: kinds.count(name) for name in sorted(set(kinds))},
+        "captions": captioned.slice(0, AUDIO_CAPTIONS).to_pylist(),
+    }
 
 
 def _authors(clips: pa.Table) -> dict[str, int]:

@@ -23,6 +23,7 @@ STAGES = (
     "motion",
     "embed",
     "faces",
+    "audio",
     "content",
     "caption",
     "shards",

