@@ -1,8 +1,8 @@
-"""The optimizer and its rate over a run: warm-up, then constant, linear or cosine (Sec. 3.2, 3.3, 6.1.6)."""
+"""The optimizer and its rate: warm-up, then constant, linear, cosine or cut on plateaus (Sec. 3.2, 3.3)."""
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -11,6 +11,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from lightning_modules.muon import Muon
+from lightning_modules.plateau import Plateau, PlateauRate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +28,12 @@ class OptimizerConfig:
     """Decoupled weight decay of matrices; vectors, norms and tables have none."""
     warmup: int = 0
     """Steps of linear warm-up."""
-    decay: Literal["constant", "linear", "cosine"] = "constant"
+    decay: Literal["constant", "linear", "cosine", "plateau"] = "constant"
     """How the rate goes on to the end of the run."""
     final: float = 0.0
-    """Rate at the end of a linear or cosine decay, as a fraction of `lr`."""
+    """Rate at the end of a linear or cosine decay, and below which no plateau cuts, as a fraction of `lr`."""
+    plateau: Plateau = field(default_factory=Plateau)
+    """When and how `decay: plateau` cuts."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
@@ -61,7 +64,10 @@ def train_together(networks: Sequence[Trained], steps: int) -> dict[str, Any]:
     for network, config, start in networks:
         own = _groups(network, config)
         groups += own
-        rates += [partial(_rate_from, start=start, config=config, steps=steps)] * len(own)
+        if config.decay == "plateau":
+            rates += [PlateauRate(config.plateau, config.warmup, start, config.final)] * len(own)
+        else:
+            rates += [partial(_rate_from, start=start, config=config, steps=steps)] * len(own)
     mixed = any(config.kind == "muon" for _, config, _ in networks)
     optimizer = Muon(groups) if mixed else AdamW(groups)
     schedule = LambdaLR(optimizer, rates)

@@ -20,6 +20,7 @@ from lightning_modules.callbacks.checkpoint import RunCheckpoint
 from lightning_modules.callbacks.export import ExportModel
 from lightning_modules.callbacks.memory import MemoryGuard
 from lightning_modules.callbacks.non_finite import BadStepError, NonFinite
+from lightning_modules.callbacks.plateau import CutOnPlateau
 from lightning_modules.callbacks.progress import TrainingProgress
 from lightning_modules.callbacks.rollback import RollBack
 from lightning_modules.callbacks.samples import SampleVideos
@@ -120,7 +121,8 @@ class StageCLI(LightningCLI):
             keep_freed_memory()
         loggers = self._loggers(asked["logger"]) if self.subcommand == "fit" else []
         self._exporter = ExportModel()
-        ours = [GracefulStop(), SeedSteps(), Throughput(), TrainingProgress(), self._exporter]
+        ours = [GracefulStop(), SeedSteps(), Throughput(), TrainingProgress(), CutOnPlateau()]
+        ours.append(self._exporter)
         if loggers:
             ours.append(LearningRateMonitor(logging_interval="step"))
         theirs = asked["callbacks"] or []

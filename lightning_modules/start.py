@@ -1,38 +1,86 @@
-"""What a stage takes over from the one before: weights, if they mean the same here (Sec. 3.2.2)."""
+"""What a stage takes over from the one before: weights, if they mean the same here (Sec. 3.2.2, 3.7)."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
+
+import torch
 
 from console import UserError
 from inference.weights import load_model
 from models.transformer import Transformer
+from models.transformer.grow import grow
+
+SEED = 0  # of new entries of position tables, as of `inference.run grow`
 
 
-def begin_with(folder: str, transformer: Transformer, facts: Mapping[str, Any]) -> None:
-    """Copy the weights of the model folder `folder` into `transformer`, which trains under `facts`.
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """The stage before, and what may be another here."""
 
-    Another shape, another TAE or another text encoder is a UserError that names both sides. Extra
-    channels that only `transformer` has stay as they were built: zero, without effect.
+    model: str
+    """Its model folder, whose weights a run begins with."""
+    scale: tuple[int, int, int] = (1, 1, 1)
+    """New tokens where one stood, in frames, rows and columns, when its position tables grow into
+    transformer.grid; 1 only makes room behind (docs/decisions/0018)."""
+    new_tae: bool = False
+    """Its weights are taken though the latents here are of another TAE, to which they must get used: the
+    image autoencoder of text-to-image post-training (Sec. 3.7)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", tuple(self.scale))
+        if len(self.scale) != 3 or min(self.scale) < 1:
+            raise ValueError(f"start.scale is {self.scale}; it needs three numbers of at least 1.")
+
+
+def begin_with(start: Start | str, transformer: Transformer, facts: Mapping[str, Any]) -> None:
+    """Copy the weights of the stage before into `transformer`, which trains under `facts`.
+
+    Position tables grow by `start.scale` where `transformer` has larger ones; extra channels that only
+    `transformer` has stay as they were built: zero, without effect. Any other shape, another TAE (unless
+    `start.new_tae`) or another text encoder is a UserError that names both sides.
     """
-    before = load_model(folder, expect=Transformer)
+    start = Start(model=start) if isinstance(start, str) else start
+    before = load_model(start.model, expect=Transformer)
     here, there = asdict(transformer.config), asdict(before.model.config)
     gains = there["extra_channels"] == 0
-    there["extra_channels"] = here["extra_channels"] if gains else there["extra_channels"]
-    differ = [f"{name} {there[name]} there, {here[name]} here" for name in here if here[name] != there[name]]
-    if differ:
+    if gains:
+        there["extra_channels"] = here["extra_channels"]
+    names = [name for name in here if here[name] != there[name] and name != "grid"]
+    if names:
+        differ = "; ".join(f"{name} {there[name]} there, {here[name]} here" for name in names)
         raise UserError(
-            f"'{folder}' has another shape than model.transformer: {'; '.join(differ)}. "
-            "A larger grid comes from: python -m inference.run grow. Change the rest in one of the two."
+            f"'{start.model}' has another shape than model.transformer: {differ}. Only its grid may grow. "
+            "Change the rest in one of the two."
         )
+    model = _grown(before.model, transformer, start)
+    _check_facts(start, before.facts, facts)
+    transformer.load_state_dict(model.state_dict(), strict=not gains)
+
+
+def _grown(before: Transformer, transformer: Transformer, start: Start) -> Transformer:
+    """The model before with the position tables that `transformer` has."""
+    there, here = before.config.grid, transformer.config.grid
+    if (there, start.scale) == (here, (1, 1, 1)):
+        return before
+    try:
+        return grow(before, here, start.scale, torch.Generator().manual_seed(SEED))
+    except ValueError as error:
+        raise UserError(
+            f"The position tables {list(there)} of '{start.model}' do not grow into transformer.grid "
+            f"{list(here)} by model.start.scale {list(start.scale)}: {error}"
+        ) from error
+
+
+def _check_facts(start: Start, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     for key, part in (("tae", "TAE"), ("text", "text encoder")):
-        old, new = _identity(before.facts.get(key)), _identity(facts[key])
-        if old != new:
+        old, new = _identity(there.get(key)), _identity(here[key])
+        if old != new and not (key == "tae" and start.new_tae):
+            hint = ", set model.start.new_tae where it must change," if key == "tae" else ""
             raise UserError(
-                f"'{folder}' was trained on the {part} {old}, the latents here are of {new}. "
-                f"Encode the clips with the {part} of then, or train without model.start."
+                f"'{start.model}' was trained on the {part} {old}, the latents here are of {new}. "
+                f"Encode the clips with the {part} of then{hint} or train without model.start."
             )
-    transformer.load_state_dict(before.model.state_dict(), strict=not gains)
 
 
 def _identity(value: Any) -> str:

@@ -22,7 +22,7 @@ from inference.weights import load_model
 from lightning_modules.average import averaged, follow
 from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedule
 from lightning_modules.run_folder import RunFolder
-from lightning_modules.start import begin_with
+from lightning_modules.start import Start, begin_with
 from models.conditioning.first_frame import channels, first_frame
 from models.text import TextEncoder, TextEnsemble, TextSequence, TextTokens
 from models.text.ensemble import encoders_of
@@ -42,7 +42,7 @@ class T2VModule(L.LightningModule):
         ema: Decay of the weights' moving average, which is validated, sampled and exported; 0 keeps none.
         sampling: How the samples shown during training are made.
         execution: What the blocks keep for the backward pass, and whether they are compiled.
-        start: Model folder of the stage before, whose weights a run begins with.
+        start: Model folder of the stage before, whose weights a run begins with; or what else it says of it.
         first_frame: Chance that a clip trains with its first frame given (image-to-video; not in the paper).
     """
 
@@ -57,7 +57,7 @@ class T2VModule(L.LightningModule):
         execution: Execution = Execution(),  # noqa: B008
         null_text: str = "",
         first_frame: float = 0.0,
-        start: str | None = None,
+        start: str | Start | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= text_drop <= 1:

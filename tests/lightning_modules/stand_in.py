@@ -8,6 +8,9 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedule
+from lightning_modules.plateau import Plateau
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
@@ -32,12 +35,19 @@ class StandIn(LightningModule):
         shape: Of the model.
         lr: Learning rate.
         broken_at: Step (from 0) at which the loss becomes NaN.
+        patience: Validations after which the rate is cut, whatever they show; none: it is constant.
     """
 
     made: ClassVar[list["StandIn"]] = []  # every one, so that a test finds that of a command
     disturbance: ClassVar[Disturbance | None] = None
 
-    def __init__(self, shape: Shape | None = None, lr: float = 1e-2, broken_at: int | None = None) -> None:
+    def __init__(
+        self,
+        shape: Shape | None = None,
+        lr: float = 1e-2,
+        broken_at: int | None = None,
+        patience: int | None = None,
+    ) -> None:
         super().__init__()
         shape = shape or Shape()
         self.save_hyperparameters({"width": shape.width, "lr": lr})
@@ -45,6 +55,8 @@ class StandIn(LightningModule):
         self.expand = nn.Linear(shape.width, 16 * 16 * 3)
         self.lr = lr
         self.broken_at = broken_at
+        self.patience = patience
+        self.rates: list[float] = []
         self.seen: list[tuple[str, ...]] = []
         self.losses: list[float] = []
         StandIn.made.append(self)
@@ -62,6 +74,8 @@ class StandIn(LightningModule):
             loss = loss * float("nan")
         self.seen.append(tuple(batch["clip_id"]))
         self.losses.append(loss.item())
+        optimizer: Any = self.optimizers()
+        self.rates.append(optimizer.param_groups[0]["lr"])
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
@@ -75,5 +89,10 @@ class StandIn(LightningModule):
     def reconstruct(self, batch: dict[str, Any]) -> Tensor:
         return self(batch["video"])
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> Any:
+        if self.patience is not None:
+            never = Plateau(patience=self.patience, gain=0.999)
+            return optimizer_and_schedule(
+                self, OptimizerConfig(lr=self.lr, decay="plateau", plateau=never), 0
+            )
         return torch.optim.AdamW(self.parameters(), lr=self.lr)

@@ -8,8 +8,9 @@ import torch
 
 from console import UserError
 from inference.weights import load_model, save_model
-from lightning_modules.start import begin_with
+from lightning_modules.start import SEED, Start, begin_with
 from models.transformer import Transformer, TransformerConfig
+from models.transformer.grow import grow
 from tests.inference.conftest import scatter
 
 CONFIG = TransformerConfig(
@@ -45,7 +46,7 @@ def test_a_model_with_channels_does_not_begin_one_without(tmp_path):
         begin_with(saved(tmp_path, GAINED), Transformer(CONFIG), FACTS)
 
 
-@pytest.mark.parametrize("change", [{"layers": 2}, {"width": 32}, {"grid": (2, 2, 4)}], ids=str)
+@pytest.mark.parametrize("change", [{"layers": 2}, {"width": 32}, {"qk_norm": True}], ids=str)
 def test_another_shape_is_refused_with_both(tmp_path, change):
     ((key, value),) = change.items()
     with pytest.raises(UserError, match=re.escape(f"{key} {getattr(CONFIG, key)} there, {value} here")):
@@ -56,3 +57,54 @@ def test_another_shape_is_refused_with_both(tmp_path, change):
 def test_other_latents_or_texts_are_refused_with_both(tmp_path, key):
     with pytest.raises(UserError, match="of new"):
         begin_with(saved(tmp_path), Transformer(CONFIG), {**FACTS, key: "new"})
+
+
+@pytest.mark.parametrize(
+    ("grid", "scale"), [((2, 4, 4), (1, 2, 2)), ((4, 2, 3), (1, 1, 1)), ((3, 6, 8), (1, 3, 3))]
+)
+def test_position_tables_grow_as_the_command_grows_them_and_all_else_is_taken(tmp_path, grid, scale):
+    folder, model = saved(tmp_path), Transformer(dataclasses.replace(CONFIG, grid=grid))
+    begin_with(Start(model=folder, scale=scale), model, FACTS)
+    expected = grow(
+        load_model(folder, expect=Transformer).model, grid, scale, torch.Generator().manual_seed(SEED)
+    )
+    for key, value in expected.state_dict().items():
+        assert torch.equal(model.state_dict()[key], value)
+    assert all(weight.requires_grad for weight in model.parameters())
+
+
+def test_tables_can_grow_and_channels_be_gained_at_once(tmp_path):
+    model = Transformer(dataclasses.replace(GAINED, grid=(2, 4, 4)))
+    begin_with(Start(model=saved(tmp_path), scale=(1, 2, 2)), model, FACTS)
+    assert not model.state_dict()["extra.linear.weight"].any()
+
+
+@pytest.mark.parametrize(
+    ("grid", "scale"), [((2, 2, 1), (1, 1, 1)), ((2, 4, 4), (1, 3, 3)), ((2, 2, 2), (1, 2, 1))]
+)
+def test_tables_that_do_not_fit_are_refused_with_both(tmp_path, grid, scale):
+    here = re.escape(
+        f"position tables [2, 2, 2] of '{tmp_path / 'model'}' do not grow into transformer.grid {list(grid)}"
+    )
+    with pytest.raises(UserError, match=here):
+        begin_with(
+            Start(model=saved(tmp_path), scale=scale),
+            Transformer(dataclasses.replace(CONFIG, grid=grid)),
+            FACTS,
+        )
+
+
+def test_another_tae_is_taken_where_it_is_meant_and_another_text_encoder_never(tmp_path):
+    start, model = Start(model=saved(tmp_path), new_tae=True), Transformer(CONFIG)
+    begin_with(start, model, {**FACTS, "tae": "new"})
+    assert torch.equal(
+        model.state_dict()["position.row"], load_model(start.model).model.state_dict()["position.row"]
+    )
+    with pytest.raises(UserError, match="text encoder x, the latents here are of new"):
+        begin_with(start, Transformer(CONFIG), {"tae": "new", "text": "new"})
+
+
+@pytest.mark.parametrize("scale", [(1, 1), (0, 1, 1)])
+def test_a_scale_is_three_numbers(scale):
+    with pytest.raises(ValueError, match="three numbers"):
+        Start(model="somewhere", scale=scale)
