@@ -14,7 +14,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-EXTRAS = ("samples", "dev")  # `ray`, `faces` and `audio` are for the user to add
+EXTRAS = ("samples", "dev")  # what the tests need of `ray`, `faces` and `audio` is in dev
 LINUX = 'platform_system == "Linux"'  # torch asks for its CUDA libraries there and nowhere else
 HEADER = """\
 # Exact pins of what `make demo` and `make test` were tested with, on Linux x86-64 and Python 3.11.

@@ -21,6 +21,8 @@ from rich.table import Table
 from console import command
 from curation import pipeline
 from curation.config import load
+from curation.engines import engine_of
+from curation.lock import locked
 from curation.rules import read_subset
 from curation.table import files
 from evaluation.toy_world.settings import Settings
@@ -91,7 +93,7 @@ def measure(clips: int, side: int, seed: int, folder: Path) -> list[File]:
     make(Settings(clips=clips, seed=seed, spoilers=0.6, **shape), folder / "raw", 2)
     changes = {"input": str(folder / "raw"), "out": str(folder / "out"), "mlflow": False}
     config = load("configs/curation/demo.yaml", changes, [f"split.detectors={DETECTORS}"])
-    with pipeline.pool_of(config) as engine:
+    with locked(Path(config.out)) as mark, engine_of(config, mark) as engine:
         graph = pipeline.run_tables(config, None, engine)
     table, verdicts = pipeline.judge(graph, read_subset(config.subset))
     rows: dict[str, list[tuple[dict, frozenset]]] = {}

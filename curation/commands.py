@@ -14,6 +14,7 @@ from rich.table import Table
 from console import UserError
 from curation import pairing, pipeline, planning, table
 from curation.config import TABLE_STAGES, Config, check_stage, load
+from curation.engines import engine_of
 from curation.funnel import print_clip, print_funnel
 from curation.lock import locked
 from curation.pairing import pair
@@ -32,8 +33,10 @@ def settings(options: Namespace) -> Config:
     """The config that the command line asks for."""
     changes = {"input": options.input, "out": options.out, "subset": options.subset}
     changes["workers"] = getattr(options, "workers", None)
+    chosen = getattr(options, "engine", None)
+    assignments = [*options.changes, *([f"engine.name={chosen}"] if chosen else [])]
     changes["mlflow"] = False if getattr(options, "no_mlflow", False) else None
-    return load(options.config, changes, options.changes)
+    return load(options.config, changes, assignments)
 
 
 def run(options: Namespace) -> int:
@@ -41,7 +44,7 @@ def run(options: Namespace) -> int:
     stage = check_stage(options.stage) if options.stage else "shards"
     config = settings(options)
     pipeline.survey(config)  # faults of the input before anything is created
-    with locked(Path(config.out)), pipeline.pool_of(config) as engine:
+    with locked(Path(config.out)) as mark, engine_of(config, mark) as engine:
         if stage in TABLE_STAGES:
             pipeline.run_tables(config, stage, engine)
             print(f"{stage}: up to date in {config.work}", file=sys.stderr)

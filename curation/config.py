@@ -9,6 +9,7 @@ import yaml
 
 from console import UserError
 from curation.cascade import guarded
+from curation.engines import Engines
 from curation.rules import Threshold
 from curation.scores.face_pairs import CrossPairing
 from curation.settings import build, suggest
@@ -45,8 +46,10 @@ class Config:
     cascade: tuple[Threshold, ...] = ()
     """Rules on columns of ingest, split and keyframes; what fails one is not decoded any further and has no
     more scores. Empty: everything is measured"""
+    engine: Engines = field(default_factory=Engines)
+    "What runs the units of work"
     workers: int = 0
-    "Processes; 0 for one per core"
+    "Processes; 0 for one per core, on Ray for as many as the cluster has room for"
     unit: int = 64
     "Files in a unit of work, about"
     mlflow: bool = True
@@ -74,6 +77,7 @@ class Config:
     def __post_init__(self):
         if self.unit < 1 or self.workers < 0 or self.row_seconds <= 0:
             raise UserError("unit must be at least 1, workers at least 0 and row_seconds above 0.")
+        self.engine.check_stages(STAGES)
 
     def stages(self) -> dict[str, Stage]:
         """The table stages, in order."""
@@ -126,8 +130,8 @@ def _assign(content: dict, text: str) -> None:
     if not sign:
         raise UserError(f"--set {text}: expected KEY=VALUE or STAGE.KEY=VALUE.")
     *sections, last = key.strip().split(".")
+    if sections and sections[0] not in {f.name for f in fields(Config)}:
+        raise UserError(f"--set {text}: there is no section {sections[0]!r}{suggest(sections[0], STAGES)}.")
     for section in sections:
-        if section not in {f.name for f in fields(Config)}:
-            raise UserError(f"--set {text}: there is no section {section!r}{suggest(section, STAGES)}.")
         content = content.setdefault(section, {})
     content[last] = yaml.safe_load(value)

@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socket import gethostname
 
 from console import UserError
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process."""
+def locked(folder: Path) -> Iterator[Path]:
+    """Hold `folder` for this process; the file that says so."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
     with open(path, "a+") as file:
@@ -26,6 +27,6 @@ def locked(folder: Path) -> Iterator[None]:
                 "Wait for it, stop it, or give another --out."
             ) from error
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(f"{os.getpid()} on {gethostname()}")
         file.flush()
-        yield
+        yield path

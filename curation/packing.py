@@ -42,6 +42,10 @@ class TarJob:
     def key(self) -> str:
         return f"shards {self.tar.name}"
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return (self.stage.name,)
+
     def run(self, beat: Beat, skip: Skip) -> dict[str, Any]:
         beat(OPENING)
         clock, target = _Clock(), tar_path(self.work, self.tar.name)

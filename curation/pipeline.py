@@ -1,6 +1,5 @@
 """A run from the listing to the published shards: what is due, in which order, and what is told about it."""
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from curation import table
 from curation.clip import PLANNED
 from curation.config import Config
 from curation.engine.job import Done, Engine, Job
-from curation.engine.pool import Limits, Pool
 from curation.face_references import locate, only
 from curation.graph import Graph, build, groups, jobs
 from curation.listing import cut_units, list_videos
@@ -141,13 +139,6 @@ def run_shards(
         counts = ", ".join(f"{split} {sum(shard.samples for _, shard in sets[split])}" for split in SPLITS)
         print(f"Published {Path(config.out) / 'shards'}: {counts} clips", file=sys.stderr)
     return tars, notes
-
-
-def pool_of(config: Config) -> Pool:
-    """The default engine for `config`."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = config.workers or cores
-    return Pool(workers, Limits(row_seconds=max(config.row_seconds, config.caption.longest(workers))))
 
 
 def _nothing_kept(config: Config, graph: Graph, clips: pa.Table, verdicts: Verdicts) -> str:

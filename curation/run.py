@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", metavar="{run,plan,select,explain,pairs,verify}")
     run = verbs.add_parser("run", parents=[shared], help="run what is due (the default)")
     run.add_argument("--stage", metavar="NAME", help=f"only up to this stage: {' '.join(STAGES)}")
+    run.add_argument("--engine", metavar="NAME", help="pool (default) or ray: where the work is done")
     run.add_argument("--workers", type=int, metavar="N", help="processes; 0 for one per core")
     run.add_argument("--no-mlflow", action="store_true", help="do not log the run")
     verbs.add_parser("plan", parents=[shared], help="what would run, and why")

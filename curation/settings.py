@@ -44,6 +44,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if len(each) != len(list(value)):
             raise UserError(f"{where}: expected {len(each)} values, got {value!r}.")
         return tuple(_convert(one, item, where) for one, item in zip(each, value, strict=True))
+    if get_origin(hint) is dict:
+        if not isinstance(value, Mapping):
+            raise UserError(f"{where}: expected keys with values, got {value!r}.")
+        return {str(key): _convert(get_args(hint)[1], item, f"{where}, {key}") for key, item in value.items()}
     if is_dataclass(hint):
         return build(hint, value, where)  # pyright: ignore[reportArgumentType]
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

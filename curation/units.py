@@ -65,7 +65,11 @@ class RowsJob:
 
     @property
     def key(self) -> str:
-        return f"{'+'.join(stage.name for stage in self.stages)} {self.unit}"
+        return f"{'+'.join(self.kinds)} {self.unit}"
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return tuple(stage.name for stage in self.stages)
 
     def run(self, beat: Beat, skip: Skip) -> dict[str, Any]:
         beat(OPENING)
@@ -95,6 +99,10 @@ class BarrierJob:
     @property
     def key(self) -> str:
         return self.stage.name
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return (self.stage.name,)
 
     def run(self, beat: Beat, skip: Skip) -> dict[str, Any]:
         beat(OPENING)

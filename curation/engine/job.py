@@ -20,6 +20,11 @@ class Job(Protocol):
     @property
     def key(self) -> str: ...
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What it is made of, in words that settings may give resources to."""
+        ...
+
     def run(self, beat: Beat, skip: Skip) -> dict[str, Any]: ...
 
 

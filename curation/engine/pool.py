@@ -10,44 +10,24 @@ import multiprocessing
 import os
 import signal
 import time
-import traceback
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from console import UserError
-from curation.engine.job import OPENING, Beat, Done, Job, Skip
+from curation.engine.attempts import DIED, Limits, Task, attempt, revive
+from curation.engine.job import OPENING, Done, Job
 
 TICK = 1.0  # seconds between looks at the clock
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long the pool waits and how often it tries."""
-
-    row_seconds: float = 600.0
-    "A worker that is on one row for longer is taken for hung and killed"
-    opening_seconds: float = 900.0
-    "The same while models are loaded, or where all rows are worked on at once"
-    attempts: int = 2
-    "Deaths on one row after which the row is given up; deaths while opening after which the run is"
-
-
-@dataclass
-class _Task:
-    job: Job
-    skip: dict[int, str] = field(default_factory=dict)
-    deaths: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass
 class _Worker:
     process: BaseProcess
     pipe: Connection
-    task: _Task | None = None
+    task: Task | None = None
     row: int = OPENING
     since: float = 0.0
 
@@ -67,7 +47,7 @@ class Pool:
 
     def run(self, jobs: list[Job]) -> Iterator[Done]:
         """Run all `jobs`; yield each when it is done. Leaving the loop early kills what is under way."""
-        waiting = deque(_Task(job) for job in jobs)
+        waiting = deque(Task(job) for job in jobs)
         left = len(waiting)
         try:
             while left:
@@ -88,7 +68,7 @@ class Pool:
             worker.pipe.close()
         self.workers.clear()
 
-    def _assign(self, waiting: deque[_Task]) -> None:
+    def _assign(self, waiting: deque[Task]) -> None:
         idle = [worker for worker in self.workers if worker.task is None]
         while waiting and (idle or len(self.workers) < self.size):
             worker = idle.pop() if idle else self._start()
@@ -111,7 +91,7 @@ class Pool:
         self.workers.append(worker)
         return worker
 
-    def _watch(self, waiting: deque[_Task]) -> Iterator[Done]:
+    def _watch(self, waiting: deque[Task]) -> Iterator[Done]:
         """Take in what workers say; find the dead and the hung."""
         wait([worker.pipe for worker in self.workers], timeout=TICK)
         for worker in list(self.workers):
@@ -122,13 +102,12 @@ class Pool:
                         yield done
             except (EOFError, ConnectionResetError):
                 worker.process.join()
-                self._mourn(worker, f"its worker died ({_manner(worker.process.exitcode)})", waiting)
+                self._mourn(worker, waiting, DIED, f" ({_manner(worker.process.exitcode)})")
                 continue
-            limit = self.limits.opening_seconds if worker.row == OPENING else self.limits.row_seconds
-            if worker.task and time.monotonic() - worker.since > limit:
+            if worker.task and time.monotonic() - worker.since > self.limits.patience(worker.row):
                 worker.process.kill()
                 worker.process.join()
-                self._mourn(worker, f"its worker gave no sign for {limit:g} s", waiting)
+                self._mourn(worker, waiting, self.limits.silence(worker.row))
 
     def _hear(self, worker: _Worker, kind: str, content: Any) -> Done | None:
         task = worker.task
@@ -140,22 +119,15 @@ class Pool:
         if kind == "done":
             worker.task = None
             return Done(task.job, content, dict(task.skip))
-        raise _revive(task.job, kind, content)
+        raise revive(task.job, kind, content)
 
-    def _mourn(self, worker: _Worker, how: str, waiting: deque[_Task]) -> None:
-        """Charge the death to the row that the worker was on; give the row up when it killed often enough."""
+    def _mourn(self, worker: _Worker, waiting: deque[Task], how: str, detail: str = "") -> None:
+        """Charge the death to the row that the worker was on."""
         task, row = worker.task, worker.row
         self._bury(worker)
         if task is None:
             return
-        task.deaths[row] = task.deaths.get(row, 0) + 1
-        if task.deaths[row] >= self.limits.attempts:
-            if row == OPENING:
-                raise UserError(
-                    f"{task.job.key}: {how}, {task.deaths[row]} times, before its first row. "
-                    "Where memory is short, run with fewer --workers."
-                )
-            task.skip[row] = f"given up: {how}, {task.deaths[row]} times on this row"
+        task.charge(row, how, self.limits, detail)
         waiting.appendleft(task)
 
     def _bury(self, worker: _Worker) -> None:
@@ -172,23 +144,7 @@ def _work(pipe: Connection) -> None:
             job, skip = pipe.recv()
         except (EOFError, OSError):
             return
-        _say(pipe, *_attempt(job, skip, lambda row: _say(pipe, "row", row)))
-
-
-def _attempt(job: Job, skip: Skip, beat: Beat) -> tuple[str, Any]:
-    try:
-        return "done", job.run(beat, skip)
-    except UserError as error:
-        return "user", str(error)
-    except OSError as error:
-        return "system", (
-            error.errno,
-            error.strerror,
-            error.filename and str(error.filename),
-            traceback.format_exc(),
-        )
-    except Exception:
-        return "bug", traceback.format_exc()
+        _say(pipe, *attempt(job, skip, lambda row: _say(pipe, "row", row)))
 
 
 def _say(pipe: Connection, kind: str, content: Any) -> None:
@@ -196,19 +152,6 @@ def _say(pipe: Connection, kind: str, content: Any) -> None:
         pipe.send((kind, content))
     except OSError:  # the parent is gone: nobody wants the result
         os._exit(1)
-
-
-def _revive(job: Job, kind: str, content: Any) -> Exception:
-    """The failure of a whole job as an exception of the parent: the same on every attempt, so there is no
-    second."""
-    if kind == "user":
-        return UserError(content)
-    if kind == "system":
-        number, text, filename, trace = content
-        error = OSError(number, text, filename)
-        error.add_note(f"{job.key}, in a worker:\n{trace}")
-        return error
-    return RuntimeError(f"{job.key} failed in a worker:\n{content}")
 
 
 def _manner(code: int | None) -> str:

@@ -16,6 +16,7 @@ from console import UserError
 from curation import pipeline
 from curation.captioners.accounts import accounts
 from curation.config import load as load_config
+from curation.engines import limits
 from curation.report import write_report
 from curation.stages.caption import Caption, Captioning
 from curation.table import load
@@ -209,8 +210,8 @@ def test_the_mix_of_the_paper_is_a_config():
 
 def test_workers_are_not_taken_for_hung_while_they_wait_for_a_slow_server(config):
     slow = config("row_seconds=10.0", "workers=2", *settings("http://127.0.0.1:9/v1", timeout=30.0))
-    assert pipeline.pool_of(slow).limits.row_seconds == 2 * 2 * 30
-    assert pipeline.pool_of(config("row_seconds=10.0")).limits.row_seconds == 10
+    assert limits(slow, 2).row_seconds == 2 * 2 * 30
+    assert limits(config("row_seconds=10.0"), 2).row_seconds == 10
 
 
 def test_a_mix_needs_a_folder_for_answers():

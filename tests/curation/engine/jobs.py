@@ -12,12 +12,14 @@ from console import UserError
 
 @dataclass(frozen=True)
 class Scripted:
-    """Writes its rows to `out`; `plan` says what happens at a row: die, once, hang, full, bug, user."""
+    """Writes its rows to `out`; `plan` says what happens at a row: die, once, hang, full, bug, user, wait,
+    gpu."""
 
     key: str
     out: Path
     rows: int = 4
     plan: dict[int, str] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ("scripted",)
 
     def run(self, beat, skip):
         done = []
@@ -33,6 +35,10 @@ class Scripted:
         if deed == "die" or (deed == "once" and not mark.exists()):
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        if deed == "gpu":
+            return os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        if deed == "wait":
+            time.sleep(0.5)
         if deed == "hang":
             time.sleep(60)
         if deed == "full":
@@ -42,13 +48,3 @@ class Scripted:
         if deed == "bug":
             raise KeyError("what")
         return "fine"
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A job that needs to be found by import in another process."""
-
-    key: str = "spread"
-
-    def run(self, beat, skip):
-        return {}
