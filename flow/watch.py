@@ -4,14 +4,14 @@ import torch
 from torch import Tensor
 
 from flow.loss import Velocity
-from flow.path import data_at_end
+from flow.path import STRAIGHT, Path, data_at_end
 
 
 class Watched:
     """A velocity that keeps its last evaluation; a preview from it costs no evaluation of its own."""
 
-    def __init__(self, velocity: Velocity) -> None:
-        self._velocity = velocity
+    def __init__(self, velocity: Velocity, path: Path = STRAIGHT) -> None:
+        self._velocity, self._path = velocity, path
         self._last: tuple[Tensor, Tensor, Tensor] | None = None
 
     def __call__(self, point: Tensor, time: Tensor) -> Tensor:
@@ -30,4 +30,4 @@ class Watched:
                 "The velocity was not evaluated yet: there is no estimate before the first step."
             )
         with torch.no_grad():
-            return data_at_end(*self._last)
+            return data_at_end(*self._last, self._path)

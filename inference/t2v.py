@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from flow.guidance import guide
+from flow.path import PATHS
 from flow.watch import Watched
 from inference.block_cache import cache_blocks
 from inference.image import condition
@@ -78,7 +79,8 @@ def sample_latent(
         return transformer(point, time, text.first(rows), None if extra is None else extra[:rows])
 
     interval = (sampling.guidance_from, sampling.guidance_until)
-    watched = Watched(guide(velocity, float(sampling.guidance), interval) if guided else velocity)
+    whole = guide(velocity, float(sampling.guidance), interval) if guided else velocity
+    watched = Watched(whole, PATHS[pipeline.facts.get("path", "straight")])
 
     def report(done: int, _: Tensor) -> None:
         if on_step is not None:

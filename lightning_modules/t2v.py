@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from console import UserError
 from datamodules.latents import LatentData
 from flow.loss import at_quantiles, flow_matching_loss
-from flow.path import draw_times
+from flow.path import PATHS
 from inference.pipeline import Pipeline, open_text
 from inference.prompts import Request
 from inference.sampling import Sampling
@@ -39,6 +39,7 @@ class T2VModule(L.LightningModule):
         text_drop: Chance that a clip trains under the null text, which guidance needs. Not disclosed.
         null_text: The text that stands for none, to all encoders. Not disclosed.
         time_mean: Mean of the logit of training times; the paper's is 0, negative looks at noisier points.
+        path: From noise to data. On `cosine` the model is the diffusion model of Table 8's ablation.
         ema: Decay of the weights' moving average, which is validated, sampled and exported; 0 keeps none.
         sampling: How the samples shown during training are made.
         execution: What the blocks keep for the backward pass, and whether they are compiled.
@@ -58,8 +59,14 @@ class T2VModule(L.LightningModule):
         null_text: str = "",
         first_frame: float = 0.0,
         start: str | Start | None = None,
+        path: Literal["straight", "cosine"] = "straight",
     ) -> None:
         super().__init__()
+        if path not in PATHS or (path != "straight" and time_mean):
+            raise ValueError(
+                f"path must be straight, or cosine with time_mean 0: it draws times evenly; {path} and "
+                f"{time_mean:g} came."
+            )
         if not 0 <= text_drop <= 1:
             raise ValueError(f"text_drop must be in [0, 1]; {text_drop} came.")
         needed = channels(transformer.latent_channels)
@@ -76,7 +83,7 @@ class T2VModule(L.LightningModule):
         execution.put_on(self.transformer)  # the average has no backward pass
         self.optimizer_config, self.text_drop, self.time_mean = optimizer, text_drop, time_mean
         self.sampling, self.null_text, self.start = sampling, null_text, start
-        self.first_frame = first_frame
+        self.first_frame, self.path = first_frame, path
         self.checkpointing = execution.checkpointing
 
     def setup(self, stage: str) -> None:
@@ -120,9 +127,9 @@ class T2VModule(L.LightningModule):
         latent, text = batch["latent"], TextSequence.of_batch(batch["text"])
         dropped = torch.rand(len(latent), device=self.device) < self.text_drop
         text = [replace_text(each, dropped, null) for each, null in zip(text, self.nulls, strict=True)]
-        time = draw_times(len(latent), mean=self.time_mean).to(self.device)
+        time = PATHS[self.path].draw(len(latent), self.time_mean).to(self.device)
         velocity = self._velocity(self.transformer, text, self._first_frames(batch, self.first_frame))
-        losses = flow_matching_loss(velocity, latent, torch.randn_like(latent), time)
+        losses = flow_matching_loss(velocity, latent, torch.randn_like(latent), time, PATHS[self.path])
         loss = losses.mean()
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
@@ -174,7 +181,11 @@ class T2VModule(L.LightningModule):
     def facts(self) -> dict[str, Any]:
         """What inference must know of these weights, with the sampling that products take by default."""
         negative = self.sampling.negative or self.null_text
-        return {**self._facts, "sampling": {**asdict(self.sampling), "negative": negative}}
+        return {
+            **self._facts,
+            "path": self.path,
+            "sampling": {**asdict(self.sampling), "negative": negative},
+        }
 
     @cached_property
     def text(self) -> TextEncoder | TextEnsemble:
@@ -216,7 +227,10 @@ class T2VModule(L.LightningModule):
         generator = torch.Generator().manual_seed(batch_idx)
         noise = torch.randn(latent.shape, generator=generator).to(latent)
         velocity = self._velocity(self.exported_model(), TextSequence.of_batch(batch["text"]), given)
-        return flow_matching_loss(velocity, latent, noise, at_quantiles(len(latent)).to(latent)).mean()
+        path = PATHS[self.path]
+        return flow_matching_loss(
+            velocity, latent, noise, at_quantiles(len(latent), path).to(latent), path
+        ).mean()
 
     @staticmethod
     def _velocity(transformer: Transformer, text: Sequence[TextTokens], extra: Tensor | None = None):

@@ -7,26 +7,26 @@ import torch
 
 from flow.adaptive import Tolerance, dopri5
 from flow.loss import flow_matching_loss
-from flow.path import SIGMA_MIN, draw_times
+from flow.path import PATHS, SIGMA_MIN, STRAIGHT, Path, draw_times
 from flow.schedule import linear
 from flow.solvers import METHODS, solve
 
 MEAN, WIDTH = 1.5, 0.5
 
 
-def optimum(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+def optimum(x: torch.Tensor, t: torch.Tensor, path: Path = STRAIGHT) -> torch.Tensor:
     """E[V | X_t = x] for data N(MEAN, WIDTH^2): linear in x, with the regression slope of V on X_t."""
-    t = t.reshape(-1, *[1] * (x.ndim - 1))
-    noise = 1 - (1 - SIGMA_MIN) * t
-    slope = (t * WIDTH**2 - (1 - SIGMA_MIN) * noise) / ((t * WIDTH) ** 2 + noise**2)
-    return MEAN + slope * (x - t * MEAN)
+    data, noise, data_slope, noise_slope = path.shares(t.reshape(-1, *[1] * (x.ndim - 1)))
+    slope = (data * data_slope * WIDTH**2 + noise * noise_slope) / ((data * WIDTH) ** 2 + noise**2)
+    return data_slope * MEAN + slope * (x - data * MEAN)
 
 
+@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 @pytest.mark.parametrize("method", METHODS)
-def test_the_optimum_carries_noise_to_the_data_by_the_known_map(method):
-    """X_t keeps its quantile: x goes to MEAN + sqrt(WIDTH^2 + sigma_min^2) x."""
+def test_the_optimum_carries_noise_to_the_data_by_the_known_map(method, path):
+    """X_t keeps its quantile: x goes to MEAN + sqrt(WIDTH^2 + sigma_min^2) x, of any path."""
     noise = torch.randn(64, 1, dtype=torch.float64)
-    end = solve(optimum, noise, linear(400).double(), METHODS[method])
+    end = solve(lambda x, t: optimum(x, t, path), noise, linear(400).double(), METHODS[method])
     known = MEAN + math.hypot(WIDTH, SIGMA_MIN) * noise
     torch.testing.assert_close(end, known, atol=2e-2 if method == "euler" else 1e-4, rtol=0)
 

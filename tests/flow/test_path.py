@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from flow.path import SIGMA_MIN, draw_times, interpolate
+from flow.path import PATHS, SIGMA_MIN, CosinePath, draw_times, interpolate
 
 
 def test_the_path_starts_at_noise_and_ends_at_data():
@@ -13,11 +13,37 @@ def test_the_path_starts_at_noise_and_ends_at_data():
     torch.testing.assert_close(end.point, data + SIGMA_MIN * noise)
 
 
-def test_velocity_is_the_derivative_of_the_path():
+def test_the_cosine_path_keeps_the_variance_and_its_velocity_is_the_v_of_diffusion():
+    data, noise, time = torch.randn(6, 5), torch.randn(6, 5), torch.linspace(0, 1, 6)
+    point, velocity = interpolate(data, noise, time, PATHS["cosine"])
+    torch.testing.assert_close(point[0], noise[0])
+    torch.testing.assert_close(point[-1], data[-1])
+    signal, sigma = (f(time[:, None] * torch.pi / 2) for f in (torch.sin, torch.cos))
+    torch.testing.assert_close(signal**2 + sigma**2, torch.ones(6, 1))
+    v = sigma * data - signal * noise
+    torch.testing.assert_close(velocity, v * torch.pi / 2)
+
+
+def test_even_times_have_no_mean_to_move():
+    with pytest.raises(ValueError, match=r"time_mean must be 0; -1 came"):
+        CosinePath().draw(4, mean=-1.0)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_times_in_training_have_the_quantiles_of_their_path(name):
+    torch.manual_seed(0)
+    of = torch.linspace(0.05, 0.95, 19)
+    drawn = torch.quantile(PATHS[name].draw(100_000), of)
+    torch.testing.assert_close(drawn, PATHS[name].quantile(of), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_velocity_is_the_derivative_of_the_path(name):
     data, noise = torch.randn(4, 6, dtype=torch.float64), torch.randn(4, 6, dtype=torch.float64)
     time, step = torch.rand(4, dtype=torch.float64), 1e-6
-    ahead, behind = (interpolate(data, noise, time + sign * step).point for sign in (1, -1))
-    torch.testing.assert_close((ahead - behind) / (2 * step), interpolate(data, noise, time).velocity)
+    path = PATHS[name]
+    ahead, behind = (interpolate(data, noise, time + sign * step, path).point for sign in (1, -1))
+    torch.testing.assert_close((ahead - behind) / (2 * step), interpolate(data, noise, time, path).velocity)
 
 
 def test_each_sample_stands_at_its_own_time():
