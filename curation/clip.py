@@ -40,14 +40,23 @@ COLUMNS: dict[str, Column] = {
     "file_fps": Column(REAL, "mean frames per second by presentation times"),
     "vfr": Column(FLAG, "the frames are not evenly spaced in time"),
     "file_frames": Column(WHOLE, "video packets in the file"),
+    "file_start": Column(REAL, "when the first frame is shown, on the clock of the container, in seconds"),
     "file_seconds": Column(REAL, "from the first to the end of the last video frame, in seconds"),
+    "header_seconds": Column(REAL, "length that the header claims, null where it claims none"),
     "time_base": Column(TEXT, "seconds per tick of the presentation times, as a fraction"),
     "video_streams": Column(WHOLE, "number of video streams; the first is used"),
+    "audio_streams": Column(WHOLE, "number of audio streams; the first is used"),
     "audio": Column(TEXT, "codec of the first audio stream"),
+    "audio_rate": Column(WHOLE, "its samples per second"),
+    "audio_channels": Column(WHOLE, "its channels"),
+    "audio_seconds": Column(REAL, "its length by presentation times"),
+    "audio_lag": Column(REAL, "seconds by which it begins after the first frame; negative before"),
+    "audio_fault": Column(TEXT, "why its beginning cannot be decoded"),
     "sidecar": Column(
         TEXT, "captions by people, JSON: [{start, end, text}], start and end null for the whole file"
     ),
     "sidecar_error": Column(TEXT, "why a caption file beside the video could not be read"),
+    "listed": Column(TEXT, "what the list of files says of it besides, JSON"),
     # split: one row per candidate clip
     "video_row": Column(WHOLE, "row of the clip's file in the ingest unit of the same name"),
     "clip_id": Column(TEXT, "hash of the file's bytes and the span"),
@@ -133,9 +142,6 @@ COLUMNS: dict[str, Column] = {
         pa.list_(pa.binary()), "JPEG files of the lone faces of frames spread over the clip, in their order"
     ),
     # audio
-    "audio_streams": Column(WHOLE, "streams of sound in the file; the first is used"),
-    "audio_rate": Column(WHOLE, "samples per second"),
-    "audio_channels": Column(WHOLE, "channels"),
     "audio_coverage": Column(REAL, "part of the clip for which there is sound that can be decoded, 0 to 1"),
     "loudness": Column(REAL, "integrated loudness by EBU R128 in LUFS; -70 is its gate, as for silence"),
     "silence": Column(REAL, "part of the clip in which every channel is below -60 dB of full scale, 0 to 1"),

@@ -38,7 +38,8 @@ class Config:
     """One curation run."""
 
     input: str = "data/raw"
-    "Folder of videos, searched with all its folders"
+    """What to curate: a folder, searched with all its folders; a pattern (`raw/**/*.mp4`); a video; a tar of
+    videos; a list of files (.csv, .tsv, .jsonl, .parquet); or one of these at an address (https://, s3://)"""
     out: str = "data/curated"
     "Folder for the shards, the report and the work of the stages"
     subset: str = "720px"

@@ -22,6 +22,7 @@ from curation.reduced import ROWS, Reduced, Reducer, full_range, quarter_turns, 
 
 av.logging.set_level(av.logging.PANIC)  # FFmpeg's own chatter; failures reach us as exceptions
 
+CONTAINERS = "mov,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,flv,asf,ogg,mxf,gif,dv,ivf,nut,rm,wtv"
 SMALL = 64  # pixels of the longer side of `Seen.small`: what global change and camera motion are read from
 
 
@@ -94,8 +95,10 @@ def sample_indices(frames: int, count: int) -> list[int]:
 
 
 def open_video(path: Path | str) -> InputContainer:
-    """Open a file, whatever bytes its metadata has."""
-    return av.open(str(path), metadata_errors="replace")
+    """Open a file, whatever bytes its metadata has. A playlist that is called a video would make FFmpeg open
+    whatever it names, here or elsewhere: only containers of one file are read, and only from this disk."""
+    options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    return av.open(f"file:{path}", metadata_errors="replace", container_options=options)
 
 
 def frames_of(
@@ -111,12 +114,30 @@ def frames_of(
             sought = seek and start_pts > (stream.start_time or 0)
             if sought:
                 container.seek(start_pts, stream=stream)
-            frames = stamped(container.decode(stream))
+            frames = decoded(container, stream)
             first = next(frames, None)
             if sought and (first is None or stamp(first) > start_pts):
                 continue  # this demuxer cannot seek: decode from the start
             yield from _within(first, frames, start_pts, end_pts)
             return
+
+
+def decoded(container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    """The frames from here on that say when they are shown.
+
+    AVI stores no presentation times. What FFmpeg guesses in their place goes back and forth where B-frames
+    are packed; the times of decoding that it hands on with the frames go forward.
+    """
+    if container.format.name != "avi":
+        yield from stamped(container.decode(stream))
+        return
+    last, step = None, 1
+    for frame in container.decode(stream):
+        when = frame.dts if frame.dts is not None else frame.pts if last is None else last + step
+        if when is not None:
+            step = when - last if last is not None and when > last else step
+            frame.pts = last = when
+            yield frame
 
 
 def stamped(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:

@@ -147,7 +147,7 @@ def jobs(graph: Graph, group: list[str]) -> list[Job]:
 def _rows_job(graph: Graph, unit: Unit, due: list[Node]) -> RowsJob:
     stages, folders = tuple(node.stage for node in due), {node.name: node.folder for node in due}
     if due[0].name == "ingest":
-        rows = tuple({"source": name} for name in unit.files)
+        rows = tuple(item._asdict() for item in unit.files)
         return RowsJob(unit.name, graph.library, stages, folders, rows=rows)
     columns: dict[str, tuple[str, ...]] = {}
     for node in due:

@@ -39,14 +39,8 @@ class Hearing:
         path = self.root / row["source"]
         sound = read_sound(path, row["start"], row["end"])
         if sound is None:
-            return {"audio_streams": 0, "audio_coverage": 0.0}
-        found: Row = {
-            "audio_streams": sound.streams,
-            "audio_rate": sound.rate,
-            "audio_channels": len(sound.native),
-            "audio_coverage": sound.coverage,
-            **levels(sound),
-        }
+            return {"audio_coverage": 0.0}
+        found: Row = {"audio_coverage": sound.coverage, **levels(sound)}
         samples = mono(sound)
         found["speech"] = self.voices.speech(samples)
         if self.listener and found["speech"] >= HEARD:

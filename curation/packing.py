@@ -103,6 +103,7 @@ def record(row: Row, bucket: str) -> Clip:
     """What the shard says of a clip."""
     target = row["target"]
     measured = {name: row[name] for name in MEASURED if row.get(name) is not None}
+    listed = {"listed": json.loads(row["listed"])} if row.get("listed") else {}
     return Clip(
         clip_id=row["clip_id"],
         source=row["source"],
@@ -120,7 +121,7 @@ def record(row: Row, bucket: str) -> Clip:
         camera_motion=row.get("camera_motion"),
         camera_confidence=row.get("camera_confidence"),
         scores={name: row.get(name) for name in SCORES} | measured,
-        lineage={**row["lineage"], "sha256": row["sha256"]},
+        lineage={**row["lineage"], "sha256": row["sha256"]} | listed,
     )
 
 

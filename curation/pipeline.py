@@ -13,12 +13,13 @@ from curation.config import Config
 from curation.engine.job import Done, Engine, Job
 from curation.face_references import locate, only
 from curation.graph import Graph, build, groups, jobs
-from curation.listing import cut_units, list_videos
+from curation.listing import cut_units
 from curation.manifest import sweep
 from curation.packing import TarJob, finished, shard_sets
 from curation.rules import Subset, read_subset
 from curation.select import Verdicts, columns_of, select
 from curation.shardset import publish
+from curation.sources.catalogue import catalogue
 from curation.sources.library import Library
 from curation.stages.shards import SPLITS, Tar, plan
 
@@ -40,9 +41,11 @@ class Outcome:
 
 def survey(config: Config) -> Graph:
     """The graph of `config` over the files that are there now."""
-    root = Path(config.input)
-    units = cut_units(root, list_videos(root), config.unit)
-    library = Library(root.absolute(), config.files)
+    copies = config.work.absolute() / "files"
+    found = catalogue(config.input, config.files, copies)
+    library = Library(found.folder, copies, config.files)
+    library.cache.drop_stale(found.marks)
+    units = cut_units(found.items, config.unit)
     return build(library, config.work.absolute(), units, config.stages(), _wanted(config))
 
 

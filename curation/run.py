@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     shared.add_argument(
         "-c", "--config", default="configs/curation/default.yaml", help="settings (default %(default)s)"
     )
-    shared.add_argument("--input", metavar="DIR", help="folder of videos")
+    shared.add_argument("--input", metavar="WHERE", help="folder, pattern, list, tar or address of videos")
     shared.add_argument("--out", metavar="DIR", help="folder for shards, report and work")
     shared.add_argument(
         "--subset", metavar="NAME", help="rules: a name in configs/curation/subsets or a path"
@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--stage", metavar="NAME", help=f"only up to this stage: {' '.join(STAGES)}")
     run.add_argument("--engine", metavar="NAME", help="pool (default) or ray: where the work is done")
     run.add_argument("--workers", type=int, metavar="N", help="processes; 0 for one per core")
+    run.add_argument("--retry", action="store_true", help="ask again for files that could not be fetched")
     run.add_argument("--no-mlflow", action="store_true", help="do not log the run")
     verbs.add_parser("plan", parents=[shared], help="what would run, and why")
     scores = argparse.ArgumentParser(add_help=False)

@@ -4,6 +4,7 @@ barrier."""
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -229,8 +230,15 @@ def lending(library: Library, work: Callable[[Row], Any]) -> Callable[[Row], Any
 
     def borrowing(row: Row) -> Any:
         limit = 0.0 if isinstance(work, Metered) else library.handling.memory_gb
-        with library.borrow(row["source"]) as path, at_most(limit):
-            return work({**row, "source": str(path)})
+        if row.get("usable") is False:  # nothing of it will be opened
+            return work(row)
+        if row.get("fault"):
+            raise ValueError(row["fault"])
+        with ExitStack() as borrowed:
+            near = {name: row[name] for name in ("source", "beside") if row.get(name)}
+            near = {name: str(borrowed.enter_context(library.borrow(of))) for name, of in near.items()}
+            borrowed.enter_context(at_most(limit))
+            return work({**row, **near})
 
     return borrowing
 

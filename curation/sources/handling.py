@@ -1,6 +1,6 @@
 """How files are handled that others made: none of it changes a result."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from console import UserError
 
@@ -12,7 +12,18 @@ class Handling:
     memory_gb: float = 4.0
     """Memory that a worker may take for one file or clip beyond what it holds already; a row that needs more
     gets an error. 0 for no limit"""
+    cache_gb: float = 100.0
+    """Copies of remote files and of members of tars that are kept on this disk, in work/files; those that
+    were not used for longest go first"""
+    fetch_gb: float = 20.0
+    "A remote file that is larger is not fetched"
+    fetch_seconds: float = 1800.0
+    "Nor is one that takes longer"
+    attempts: int = 3
+    "How often a remote file is asked for, with growing pauses"
 
     def __post_init__(self):
-        if self.memory_gb < 0:
-            raise UserError(f"files.memory_gb is {self.memory_gb}; it must be above 0, or 0 for no limit.")
+        for one in fields(self):
+            least = 0 if one.name == "memory_gb" else 1e-9
+            if not getattr(self, one.name) >= least:
+                raise UserError(f"files.{one.name} is {getattr(self, one.name)}; it must be above 0.")

@@ -27,7 +27,7 @@ class AudioScores(Gated, RowStage):
         "source", "start", "end", "start_pts", "end_pts", "frames", "usable",
     )  # fmt: skip
     adds: ClassVar[tuple[str, ...]] = (
-        "audio_streams", "audio_rate", "audio_channels", "audio_coverage", "loudness", "silence", "clipping",
+        "audio_coverage", "loudness", "silence", "clipping",
         "speech", "dnsmos_speech", "dnsmos_noise", "dnsmos_overall", "audio_tags", "audio_tag_scores",
         "voice_likelihood", "music_likelihood", "sound_likelihood", "speech_likelihood", "singing_likelihood",
         "audio_class", "audio_quality", "diegetic", "audio_caption", "audio_captioner",

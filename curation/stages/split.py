@@ -17,7 +17,7 @@ from typing import ClassVar, NamedTuple
 import av
 
 from console import UserError
-from curation.footage import open_video, stamp, stamped
+from curation.footage import decoded, open_video, stamp
 from curation.stage import FanOutStage, Gated, Row
 from storage import fingerprint
 
@@ -39,6 +39,7 @@ class Split(Gated, FanOutStage):
     """Settings of the split stage."""
 
     name: ClassVar[str] = "split"
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("source", "sha256", "file_fps", "file_frames", "time_base")
     adds: ClassVar[tuple[str, ...]] = (
         "video_row", "clip_id", "shot", "shots", "start_pts", "end_pts", "start", "end", "seconds",
@@ -166,7 +167,7 @@ def _decode(path: Path) -> Iterator[tuple[av.VideoFrame, float]]:
         stream.codec_context.thread_count = 1
         origin = (container.start_time or 0) / 1_000_000
         last = None
-        for frame in stamped(container.decode(stream)):
+        for frame in decoded(container, stream):
             if last is None or stamp(frame) > last:  # broken files repeat times
                 last = stamp(frame)
                 yield frame, origin

@@ -1,6 +1,7 @@
 """Real mp4 files, made in milliseconds: textured pictures that move as asked, of any size and rate."""
 
 import json
+import wave
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -66,6 +67,18 @@ def write_audio(path: Path) -> Path:
         frame.rate = 16000
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return path
+
+
+def write_sound(path: Path, seconds: float, rate: int = 16000) -> Path:
+    """A WAV file with a rising tone."""
+    times = np.arange(round(seconds * rate)) / rate
+    tone = np.sin(2 * np.pi * (200 + 100 * times) * times) * 8000
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(tone.astype("<i2").tobytes())
     return path
 
 

@@ -65,7 +65,7 @@ def test_it_runs_when_a_rule_is_on_sound_and_not_else(config):
 def test_every_sound_has_its_label(config, serial, films, yamnet, tmp_path):
     settings = config(f"audio.yamnet={yamnet}", "split.min_seconds=4", "split.max_seconds=4", source=films)
     graph = pipeline.run_tables(settings, "audio", serial)
-    names = [*AudioScores.adds, "usable", "source", "audio_error"]
+    names = [*AudioScores.adds, "audio_streams", "audio_channels", "usable", "source", "audio_error"]
     rows = {row["source"].split(".")[0]: row for row in table.load(graph, names).to_pylist()}
     assert all(row["usable"] for row in rows.values())
     assert "no finite numbers" in rows["nan"]["audio_error"]

