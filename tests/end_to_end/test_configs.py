@@ -7,7 +7,7 @@ import torch
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"
-STAGES = sorted([*CONFIGS.glob("*.yaml"), *CONFIGS.glob("paper/*.yaml")])
+STAGES = sorted([*CONFIGS.glob("*.yaml"), *CONFIGS.glob("paper/*.yaml"), *CONFIGS.glob("small/*.yaml")])
 CURATION = sorted(CONFIGS.glob("curation/*.yaml"))
 SUBSETS = sorted(CONFIGS.glob("curation/subsets/*.yaml"))
 
@@ -84,3 +84,68 @@ def test_the_papers_autoencoder_is_trained_as_far_as_the_paper_discloses_it() ->
     assert built.loss.kl > 0
     assert built.images.share == 0.25
     assert model["inflate"]
+
+
+def read(path: Path) -> dict:
+    import yaml
+
+    return yaml.safe_load(path.read_text())
+
+
+TABLE_3 = {  # GPUs, tp, cp, samples a step, rate, steps
+    "t2i_256px": (1536, 1, 1, 9216, 1e-4, 210_000),
+    "t2v_256px": (3072, 4, 1, 1536, 6e-5, 113_000),
+    "t2v_256px_b": (6144, 4, 1, 3072, 6e-5, 72_000),
+    "t2v_768px": (6144, 4, 1, 1536, 6e-5, 19_600),
+    "t2v_768px_b": (6144, 4, 1, 1536, 3e-5, 11_000),
+    "t2v_768px_c": (6144, 4, 2, 768, 2e-5, 15_900),
+    "t2v_768px_d": (4096, 4, 2, 512, 1e-5, 28_000),
+}
+
+
+@pytest.mark.parametrize("row", TABLE_3)
+def test_a_row_of_table_3_is_what_the_paper_prints(row: str) -> None:
+    content = read(CONFIGS / f"paper/{row}.yaml")
+    trainer, data = content["trainer"], content["data"]["init_args"]
+    mesh, gpus = trainer["strategy"]["init_args"]["mesh"], trainer["devices"] * trainer["num_nodes"]
+    batches = {each * gpus // (mesh["tp"] * mesh["cp"]) for each in data["batch_size"].values()}
+    lr = content["model"]["init_args"]["optimizer"]["lr"]
+    assert (gpus, mesh["tp"], mesh["cp"], *batches, lr, trainer["max_steps"]) == TABLE_3[row]
+    assert ("images" in data) == row.startswith("t2v")
+    if "images" in data:
+        assert round(1 / data["images"]["share"]) == 11  # one batch to ten
+
+
+@pytest.mark.parametrize("folder", ["paper", "small"])
+def test_each_stage_begins_with_one_whose_weights_fit_it(folder: str) -> None:
+    from models.transformer import TransformerConfig
+
+    paths = [path for path in STAGES if path.parent.name == folder]
+    runs = {f"{content['run_dir']}/model": content for path in paths for content in [read(path)]}
+    given = {run: content["model"]["init_args"] for run, content in runs.items()}
+    written = {
+        run: args.get("transformer", {}) for run, args in given.items()
+    }  # lists, where tuples are meant
+    tuples = {
+        run: {key: tuple(v) if isinstance(v, list) else v for key, v in w.items()}
+        for run, w in written.items()
+    }
+    shape = {run: TransformerConfig(**values) for run, values in tuples.items()}
+    begun = 0
+    for run, args in given.items():
+        start = args.get("start")
+        if start is None:
+            continue
+        start = start if isinstance(start, dict) else {"model": start}
+        there, here = shape[start["model"]], shape[run]
+        assert {**vars(there), "grid": here.grid} == vars(here)
+        scale = start.get("scale", (1, 1, 1))
+        assert all(old * factor <= new for old, factor, new in zip(there.grid, scale, here.grid, strict=True))
+        assert start.get("new_tae", False) == ("t2i_post" in run)
+        begun += 1
+    assert begun >= 4
+
+
+def test_each_small_stage_is_the_twin_of_a_row_of_the_paper() -> None:
+    twins = {path.name for path in CONFIGS.glob("small/*.yaml")} - {"tae_image.yaml"}
+    assert twins < {path.name for path in CONFIGS.glob("paper/*.yaml")}
