@@ -35,8 +35,6 @@ class Sound:
     "Which channels these are, as FFmpeg names them"
     coverage: float
     "Part of the clip for which sound was decoded, 0 to 1"
-    streams: int
-    "Streams of sound in the file; this is the first"
 
 
 class Piece(NamedTuple):
@@ -54,8 +52,7 @@ def read_sound(path: Path, start: float, end: float) -> Sound | None:
     where nothing of the stream can be decoded, or what comes out is no sound."""
     for seek in (True, False):
         with open_video(path) as container:
-            streams = len(container.streams.audio)
-            if not streams:
+            if not container.streams.audio:
                 return None
             sought = seek and start > PREROLL
             if sought:
@@ -65,11 +62,10 @@ def read_sound(path: Path, start: float, end: float) -> Sound | None:
             if sought and (first is None or first.seconds is None or first.seconds > start):
                 continue  # this demuxer cannot seek, or the sound starts late: decode from the start
             if first is None:  # its sound is elsewhere
-                return Sound(
-                    np.zeros((1, round((end - start) * RATE)), np.float32), RATE, "mono", 0.0, streams
-                )
+                nothing = np.zeros((1, round((end - start) * RATE)), np.float32)
+                return Sound(nothing, RATE, "mono", 0.0)
             native, coverage = _placed(first, pieces, start, end)
-            return Sound(native, first.rate, first.layout, coverage, streams)
+            return Sound(native, first.rate, first.layout, coverage)
     return None
 
 

@@ -113,7 +113,10 @@ def _command(source: Path, row: Row, target: Path, stage: Shards) -> list[str]:
     }  # fmt: skip
     streams = [video]
     if stage.audio and row["audio"]:
-        streams.append(clip["a:0"].filter("asetpts", "PTS-STARTPTS").filter("atrim", end=seconds))
+        shift = quarter if start else row["start"]  # the first frame is shown that long after the time 0
+        sound = clip["a:0"].filter("asetpts", f"PTS-{shift:.6f}/TB")
+        sound = sound.filter("aresample", **{"async": 1, "first_pts": 0})  # a late start is silence
+        streams.append(sound.filter("atrim", end=seconds))
         options |= {"acodec": "aac", "audio_bitrate": "128k"}
     output = ffmpeg.output(*streams, os.fspath(target), **options).overwrite_output()
     output = output.global_args("-hide_banner", "-loglevel", "error", "-nostdin")

@@ -57,7 +57,7 @@ class Listener:
         if len(samples) < LISTENED:
             samples = np.resize(samples, LISTENED)
         room = len(samples) - LISTENED
-        count = min(self.windows, -(-len(samples) // LISTENED))
+        count = min(self.windows, round(len(samples) / LISTENED))
         starts = np.linspace(0, room, count).round().astype(int) if count > 1 else [room // 2]
         raw = np.mean(
             [self.model.run(samples[None, at : at + LISTENED].astype(np.float32))[0][0] for at in starts],

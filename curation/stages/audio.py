@@ -64,9 +64,9 @@ class AudioScores(Gated, RowStage):
             raise UserError("audio.image_tower and audio.sound_tower are a pair: give both or none.")
 
     def check(self) -> None:
-        self._models()
+        self.models()
 
-    def _models(self) -> dict[str, Path]:
+    def models(self) -> dict[str, Path]:
         """Every file that it runs, by what it is for."""
         from curation.scores.packaged import sound_tagger, speech_models
 
@@ -85,7 +85,7 @@ class AudioScores(Gated, RowStage):
         from curation.scores.onnx_model import files_of
 
         try:
-            models = self._models()
+            models = self.models()
         except UserError:
             return {}
         return {
@@ -101,7 +101,7 @@ class AudioScores(Gated, RowStage):
     def open(self, root: Path) -> Callable[[Row], Row]:
         from curation.hearing import Hearing
 
-        return Hearing(self, self._models(), root)
+        return Hearing(self, self.models(), root)
 
 
 @cache

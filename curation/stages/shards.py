@@ -78,7 +78,7 @@ class Shards:
         return {
             "crf": self.crf,
             "preset": self.preset,
-            "audio": self.audio,
+            "audio": 2 if self.audio else False,  # 2: it begins where its file says
             "copy": self.copy,
             "version": self.version,
         }

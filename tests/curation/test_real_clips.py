@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.curation_audio import in_matroska
+from console import UserError
 from curation import pipeline, table
 from curation.footage import watch
 from curation.scores.borders import Borders
 from curation.scores.vmaf_motion import VmafMotion
+from curation.sound import read_sound
+from curation.stages.audio import AudioScores
 from curation.stages.ingest import Ingest
 from curation.stages.split import Split
 
@@ -98,3 +102,35 @@ def test_vmaf_motion_ranks_real_clips():
         watch(MEDIA / name, 0, ticks, [observer])
         scores.append(observer.result()["vmaf_motion"])
     assert scores[0] < 0.5 < 2.0 < scores[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "heard"),
+    [
+        ("audiocraft/bach.mp3", "music"),
+        ("audiocraft/sep_drums_1.mp3", "music"),
+        ("audiocraft/sirens_and_a_humming_engine_approach_and_pass.mp3", "sound"),
+        ("moviepy/crunching.mp3", "sound"),
+        ("mmaction2/test.avi", "voice"),
+        ("decord/flipping_a_pancake.mkv", "voice"),
+        ("sam2/01_dog.mp4", "silence"),
+        ("moviepy/video_with_failing_audio.mp4", "sound"),
+    ],
+)
+def test_what_is_heard_in_real_clips(name, heard, tmp_path):
+    stage = AudioScores()
+    try:
+        stage.check()
+    except UserError as error:
+        pytest.skip(str(error))
+    path = in_matroska(MEDIA / name, tmp_path) if name.endswith(".mp3") else MEDIA / name
+    row = stage.open(MEDIA)({"source": str(path.absolute()), "start": 0.0, "end": 5.0, "usable": True})
+    assert row["audio_class"] == heard
+    assert row["audio_coverage"] > 0.99
+    assert (row["speech"] > 0.05) == ("voice" in heard)
+
+
+def test_the_first_of_two_streams_of_sound_is_read():
+    sound = read_sound(MEDIA / "torchcodec/nasa_13013.mp4", 3.0, 9.0)
+    assert sound is not None
+    assert (sound.rate, sound.layout, sound.coverage) == (8000, "stereo", 1.0)

@@ -15,11 +15,13 @@ from curation import pipeline
 from curation.clip import Clip
 from curation.footage import frames_of, stamp
 from curation.shardset import read_index, verify
+from curation.sound import read_sound
 from curation.stages.ingest import Ingest
 from curation.stages.shards import Length, Shards, plan, val_sources
 from curation.stages.split import Split
 from curation.transcode import transcode
 from tests.curation.conftest import moving, write_video
+from tests.curation.sounds import RATE, tone, write_film
 
 
 def row_of(folder: Path, name: str, **settings) -> dict:
@@ -223,3 +225,16 @@ def test_verify_finds_every_kind_of_damage(published, tmp_path):
     index = json.loads((folder / "index.json").read_text())
     (folder / "index.json").write_text(json.dumps({**index, "samples": 99}))
     assert any("add up" in fault for fault in verify(folder))
+
+
+@pytest.mark.parametrize("late", [0.0, 1.0])
+@pytest.mark.parametrize("start", [0.0, 0.5, 1.0, 1.375])
+def test_sound_stays_under_its_pictures(tmp_path, late, start):
+    silence = np.zeros((1, round((2.5 - late) * RATE)), np.float32)
+    write_film(tmp_path / "a.mkv", np.concatenate([silence, tone(2.5)], 1), moving(1, 40), late)
+    row = {**row_of(tmp_path, "a.mkv"), "start": start, "end": start + 3, "frames": 24}
+    transcode(tmp_path / "a.mkv", target(row, frames=24), tmp_path / "clip.mp4", Shards(audio=True))
+    made = read_sound(tmp_path / "clip.mp4", 0.0, 3.0)
+    assert made is not None
+    heard = np.flatnonzero(np.abs(made.native).max(axis=0) > 0.05)[0] / RATE
+    assert heard == pytest.approx(2.5 - start, abs=0.004)

@@ -20,7 +20,7 @@ def test_a_span_is_the_same_as_its_part_of_the_whole(noise, tmp_path, suffix, co
     path = write_film(tmp_path / f"a.{suffix}", noise, codec=codec)
     found = read_sound(path, start, start + 1.5)
     assert found is not None
-    assert (found.rate, found.layout, found.streams) == (NATIVE, "stereo", 1)
+    assert (found.rate, found.layout) == (NATIVE, "stereo")
     first = round(start * NATIVE)
     assert np.abs(found.native - noise[:, first : first + round(1.5 * NATIVE)]).max() < 1e-4
     assert found.coverage == 1.0

@@ -9,7 +9,7 @@ from tests.curation.sounds import RATE, tone
 
 
 def sound(samples: np.ndarray, rate: int = RATE) -> Sound:
-    return Sound(samples, rate, {1: "mono", 2: "stereo", 6: "5.1"}[len(samples)], 1.0, 1)
+    return Sound(samples, rate, {1: "mono", 2: "stereo", 6: "5.1"}[len(samples)], 1.0)
 
 
 @pytest.mark.parametrize("level", [-23.0, -33.0])
