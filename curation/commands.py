@@ -18,7 +18,7 @@ from curation.engines import engine_of
 from curation.funnel import print_clip, print_funnel
 from curation.lock import locked
 from curation.pairing import pair
-from curation.retry import forget_unfetched
+from curation.retry import forget
 from curation.rules import SKIPPED, read_subset
 from curation.select import columns_of
 from curation.select import select as judge
@@ -47,8 +47,8 @@ def run(options: Namespace) -> int:
     pipeline.survey(config)  # faults of the input before anything is created
     with locked(Path(config.out)) as mark, engine_of(config, mark) as engine:
         if options.retry:
-            again = forget_unfetched(pipeline.survey(config))
-            print(f"{again} units of work with files that could not be fetched: once more", file=sys.stderr)
+            again = forget(pipeline.survey(config), Path(config.out), options.retry)
+            print(f"{again} units of work with what had failed ({options.retry}): once more", file=sys.stderr)
         if stage in TABLE_STAGES:
             pipeline.run_tables(config, stage, engine)
             print(f"{stage}: up to date in {config.work}", file=sys.stderr)

@@ -33,23 +33,7 @@ VERBS = ("run", "plan", "select", "explain", "pairs", "verify")
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument(
-        "-c", "--config", default="configs/curation/default.yaml", help="settings (default %(default)s)"
-    )
-    shared.add_argument("--input", metavar="WHERE", help="folder, pattern, list, tar or address of videos")
-    shared.add_argument("--out", metavar="DIR", help="folder for shards, report and work")
-    shared.add_argument(
-        "--subset", metavar="NAME", help="rules: a name in configs/curation/subsets or a path"
-    )
-    shared.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        dest="changes",
-        help="a setting, as split.seed=3",
-    )
+    shared = _settings()
     top = argparse.ArgumentParser(
         prog="python -m curation.run",
         description=__doc__,
@@ -60,7 +44,13 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--stage", metavar="NAME", help=f"only up to this stage: {' '.join(STAGES)}")
     run.add_argument("--engine", metavar="NAME", help="pool (default) or ray: where the work is done")
     run.add_argument("--workers", type=int, metavar="N", help="processes; 0 for one per core")
-    run.add_argument("--retry", action="store_true", help="ask again for files that could not be fetched")
+    run.add_argument(
+        "--retry",
+        nargs="?",
+        const="all",
+        choices=("files", "captions", "all"),
+        help="ask again for files that could not be fetched, captions that failed, or both (the default)",
+    )
     run.add_argument("--no-mlflow", action="store_true", help="do not log the run")
     verbs.add_parser("plan", parents=[shared], help="what would run, and why")
     scores = argparse.ArgumentParser(add_help=False)
@@ -80,6 +70,28 @@ def parser() -> argparse.ArgumentParser:
     verify = verbs.add_parser("verify", help="check shards against their index")
     verify.add_argument("folder", type=Path)
     return top
+
+
+def _settings() -> argparse.ArgumentParser:
+    """What most verbs take: where from, where to, which rules."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "-c", "--config", default="configs/curation/default.yaml", help="settings (default %(default)s)"
+    )
+    shared.add_argument("--input", metavar="WHERE", help="folder, pattern, list, tar or address of videos")
+    shared.add_argument("--out", metavar="DIR", help="folder for shards, report and work")
+    shared.add_argument(
+        "--subset", metavar="NAME", help="rules: a name in configs/curation/subsets or a path"
+    )
+    shared.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="changes",
+        help="a setting, as split.seed=3",
+    )
+    return shared
 
 
 def main(arguments: list[str] | None = None) -> int:

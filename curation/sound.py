@@ -100,7 +100,7 @@ def _pieces(container: InputContainer, end: float) -> Iterator[Piece]:
             break
         for frame in frames:
             heard = True
-            seconds = None if frame.pts is None else float(frame.pts * frame.time_base) - origin
+            seconds = None if frame.pts is None else float(frame.pts * (frame.time_base or 0)) - origin
             if seconds is not None and seconds >= end:
                 return
             samples = _planar(frame)

@@ -12,7 +12,7 @@ from curation.captioners.client import BusyError, Client, NoReplyError, Unreacha
 from curation.captioners.endpoint import Endpoint
 from curation.captioners.judge import fault_of
 from curation.captioners.pictures import data_url
-from curation.captioners.writer import Spent, Voice
+from curation.captioners.writer import FAULT, Spent, Voice
 from curation.stage import HaltError
 
 
@@ -59,7 +59,7 @@ class Attempts(Voice):
     def _failure(self, trouble: NoReplyError | None, fault: str) -> Exception:
         """The error of the clip, or the end of the run."""
         one = self.endpoint
-        said = f"captioner {one.name}"
+        said = f"{FAULT} {one.name}"
         kept = "What was answered is kept: the same command goes on from there."
         if isinstance(trouble, UnreachableError):
             return HaltError(f"{said}: nobody answers at {one.url} ({trouble}). Start the server. {kept}")

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from console import UserError
 from curation.captioners.judge import fault_of
-from curation.captioners.writer import Spent, Voice, Writer
+from curation.captioners.writer import FAULT, Spent, Voice, Writer
 from storage import fingerprint, hash_file
 
 
@@ -76,7 +76,7 @@ class LocalVoice(Voice):
         text = " ".join(self._processor.decode(tokens, skip_special_tokens=True).split())
         if fault := fault_of(text, finish):
             spent.failed += 1
-            raise ValueError(f"captioner {one.name}: {fault}")
+            raise ValueError(f"{FAULT} {one.name}: {fault}")
         return text
 
     def _inputs(self, prompt: str, frames: list[UInt8[np.ndarray, "h w 3"]]) -> Any:

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from console import UserError
 from curation.captioners.prompts import read_prompt
 
+FAULT = "captioner"  # how the error of a clip begins that another run may mend: --retry captions
 POSITIVE = ("weight", "frames", "size", "max_tokens")
 
 

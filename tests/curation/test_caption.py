@@ -18,6 +18,7 @@ from curation.captioners.accounts import accounts
 from curation.config import load as load_config
 from curation.engines import limits
 from curation.report import write_report
+from curation.run import main
 from curation.stages.caption import Caption, Captioning
 from curation.table import load
 from tests.curation.captioners.conftest import SAYS, completion, endpoint, serving
@@ -217,3 +218,34 @@ def test_workers_are_not_taken_for_hung_while_they_wait_for_a_slow_server(config
 def test_a_mix_needs_a_folder_for_answers():
     with pytest.raises(UserError, match=r"caption\.answers"):
         Captioning(Caption(mix=(endpoint("http://127.0.0.1:9/v1"),)), Path())
+
+
+def test_only_captions_that_failed_are_asked_for_again(config, serial, films, tmp_path, capsys):
+    made = settings("http://127.0.0.1:9/v1", attempts=1, give_up=99)
+
+    def curate(url: str, *more: str) -> list[dict]:
+        words = ["-c", "configs/curation/demo.yaml", "--input", str(films), "--out", str(tmp_path / "out")]
+        changes = ["visual.text_frames=1", "embed.size=32", *settings(url, attempts=1, give_up=99)]
+        sets = [part for change in changes for part in ("--set", change)]
+        assert main([*words, *sets, "--stage", "caption", "--workers", "1", *more]) == 0
+        graph = pipeline.survey(config(*made, source=films))
+        return load(graph, ["clip_id", "caption", "caption_error"]).to_pylist()
+
+    with serving(lambda n, _: completion(SAYS) if n % 2 else completion("")) as server:
+        before = curate(server.url)
+    failed = [row["clip_id"] for row in before if row["caption_error"]]
+    assert 0 < len(failed) < len(server.asked) == 5
+    (tmp_path / "out" / "scores.parquet").write_text("of before")
+    with serving(lambda *_: completion(SAYS)) as server:
+        assert curate(server.url, "--retry", "files") == before
+        assert not server.asked
+        after = curate(server.url, "--retry", "captions")
+        assert len(server.asked) == len(failed)
+        assert curate(server.url, "--retry") == after
+    assert len(server.asked) == len(failed)
+    assert not any(row["caption_error"] for row in after)
+    assert [row for row in before if not row["caption_error"]] == [
+        row for row in after if row["clip_id"] not in failed
+    ]
+    assert not (tmp_path / "out" / "scores.parquet").exists()
+    assert "once more" in capsys.readouterr().err

@@ -13,7 +13,7 @@ import pytest
 from console import UserError
 from curation import pipeline
 from curation.manifest import read_part
-from curation.retry import forget_unfetched
+from curation.retry import forget
 from curation.sources import remote
 from curation.sources.catalogue import catalogue
 from curation.sources.handling import Handling
@@ -188,9 +188,10 @@ def test_a_run_over_the_web_equals_one_over_the_folder(served, config, serial, t
         False,
         True,
     ]
-    assert forget_unfetched(away) == 1
+    assert forget(away, tmp_path / "away", "captions") == 0
+    assert forget(away, tmp_path / "away", "files") == 1
     away = pipeline.run_tables(settings, "split", serial)
-    assert forget_unfetched(away) == 0
+    assert forget(away, tmp_path / "away") == 0
     one, other = ingested(here), ingested(away)
     assert one.keys() == other.keys()
     assert [key for key in one if one[key] != other[key]] == ["source"]
