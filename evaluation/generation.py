@@ -10,8 +10,15 @@ import numpy as np
 from evaluation.facts import run_facts
 from evaluation.reconstruction import reconstruct
 from evaluation.toy_world.render import render
-from evaluation.toy_world.scene import draw_scene
-from evaluation.toy_world.score import CHOICES, accuracy, expect, held_out_prompts, measure
+from evaluation.toy_world.score import (
+    CHOICES,
+    accuracy,
+    asked,
+    expect,
+    held_out_prompts,
+    held_out_scenes,
+    measure,
+)
 from inference.jobs import plan, run_jobs, unfinished
 from inference.outputs import output_paths, write_clip
 from inference.pipeline import Pipeline
@@ -30,15 +37,25 @@ class Asked(NamedTuple):
     expected: dict[str, str]
 
 
+class Prompts(NamedTuple):
+    """Which held-out prompts are asked."""
+
+    count: int = 64
+    seed: int = 0
+    """Of the prompts and of the noise."""
+    camera: float = 0.0
+    """Share of the prompts in which the camera moves."""
+
+
 def evaluate_t2v(
-    pipeline: Pipeline, out: Path, count: int, seed: int, sampling: Sampling, batch: int
+    pipeline: Pipeline, out: Path, prompts: Prompts, sampling: Sampling, batch: int
 ) -> dict[str, Any]:
-    """Generate a clip for each of `count` held-out prompts into `out`/clips, measure them, write eval.json.
+    """Generate a clip for each of the held-out prompts into `out`/clips, measure them, write eval.json.
 
     Clips that the same settings made already stay. What is measured is the file, as a viewer sees it.
     """
-    asked = ask(count, seed)
-    requests = [each.request for each in asked]
+    questions = ask(prompts)
+    requests = [each.request for each in questions]
     paths = output_paths(out / "clips", requests, ".mp4")
     jobs = plan(pipeline, requests, paths, sampling, pipeline.shape)
     todo = unfinished(jobs)
@@ -53,19 +70,20 @@ def evaluate_t2v(
         write_clip(job.path, clip, job.facts["fps"], job.facts)
     seconds = time.monotonic() - start
     clips = [read_video(path) for path in paths]
+    accuracies = _rates(clips, [each.expected for each in questions])
     result = {
-        "prompts": count,
-        "seed": seed,
+        "prompts": prompts.count,
+        "seed": prompts.seed,
         "sampling": {"steps": sampling.steps, "guidance": sampling.guidance, "schedule": sampling.schedule},
         "model": pipeline.hash,
         "shape": str(pipeline.shape),
         "seconds_per_clip": round(seconds / len(todo), 2) if todo else None,
-        "accuracy": _rates(clips, [each.expected for each in asked]),
-        "chance": {name: 1 / len(choices) for name, choices in CHOICES.items()},
-        **_ceilings(pipeline, count, seed),
+        "accuracy": accuracies,
+        "chance": {name: 1 / len(CHOICES[name]) for name in accuracies},
+        **_ceilings(pipeline, prompts),
         "clips": [
             _row(path.relative_to(out), each, clip)
-            for path, each, clip in zip(paths, asked, clips, strict=True)
+            for path, each, clip in zip(paths, questions, clips, strict=True)
         ],
         "run": run_facts(),
     }
@@ -74,23 +92,23 @@ def evaluate_t2v(
     return result
 
 
-def ask(count: int, seed: int) -> list[Asked]:
-    """`count` held-out prompts; each has noise of its own, so that a lucky draw cannot carry them all."""
-    prompts = held_out_prompts(count, seed)
+def ask(prompts: Prompts) -> list[Asked]:
+    """Held-out prompts; each has noise of its own, so that a lucky draw cannot carry them all."""
     return [
-        Asked(Request(prompt, seed + place), expected) for place, (prompt, expected) in enumerate(prompts)
+        Asked(Request(prompt, prompts.seed + place), expected)
+        for place, (prompt, expected) in enumerate(held_out_prompts(*prompts))
     ]
 
 
 def _rates(clips: Sequence[np.ndarray], expected: Sequence[dict[str, str]]) -> dict[str, float]:
     found = accuracy(clips, expected)
-    return {name: found[name] for name in CHOICES}
+    return {name: found[name] for name in CHOICES if name in found}
 
 
-def _ceilings(pipeline: Pipeline, count: int, seed: int) -> dict[str, Any]:
+def _ceilings(pipeline: Pipeline, prompts: Prompts) -> dict[str, Any]:
     """What true clips score, and true clips after the TAE: no generated clip can be expected to do better."""
-    rng = np.random.default_rng((seed, count))
-    scenes = [draw_scene(rng, held_out=True) for _ in range(count)]
+    rng = np.random.default_rng((prompts.seed, prompts.count))
+    scenes = held_out_scenes(rng, prompts.count, prompts.camera)
     expected = [expect(scene) for scene in scenes]
     shape, fps = pipeline.shape, pipeline.facts["fps"]
     true = [render(scene, shape.width, shape.height, shape.frames, fps) for scene in scenes]
@@ -100,14 +118,14 @@ def _ceilings(pipeline: Pipeline, count: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _row(file: Path, asked: Asked, clip: np.ndarray) -> dict[str, Any]:
-    found = measure(clip)
+def _row(file: Path, question: Asked, clip: np.ndarray) -> dict[str, Any]:
+    found, names = measure(clip), asked(question.expected)
     return {
         "file": str(file),
-        "prompt": asked.request.prompt,
-        "seed": asked.request.seed,
-        "expected": {name: asked.expected[name] for name in CHOICES},
-        "measured": {name: getattr(found, name) for name in CHOICES},
+        "prompt": question.request.prompt,
+        "seed": question.request.seed,
+        "expected": {name: question.expected[name] for name in names},
+        "measured": {name: getattr(found, name) for name in names},
     }
 
 
@@ -116,7 +134,7 @@ def _write_sheet(clips: Sequence[np.ndarray], rows: Sequence[dict[str, Any]], pa
     for row in rows:
         wrong = [
             f"{name}: {row['measured'][name]}"
-            for name in CHOICES
+            for name in row["expected"]
             if row["measured"][name] != row["expected"][name]
         ]
         labels.append(row["prompt"] + (f"   [{', '.join(wrong)}]" if wrong else ""))

@@ -106,6 +106,7 @@ def _add_t2v(parser: argparse.ArgumentParser) -> None:
     )
     add("--prompts", type=int, default=64, help=f"how many held-out prompts {DEFAULT}")
     add("--seed", type=int, default=0, help=f"seed of the prompts and of the noise {DEFAULT}")
+    add("--camera", type=float, default=0.0, help=f"share of prompts in which the camera moves {DEFAULT}")
     add("--steps", type=int, help="Euler steps (default: the model's own, else 50)")
     add("--guidance", type=float, help="scale of guidance; 1 is none (default: the model's own, else 7.5)")
     add("--schedule", help="linear-quadratic or linear (default: the model's own, else linear-quadratic)")
@@ -160,15 +161,18 @@ def _comparison(options: argparse.Namespace) -> Any:
 
 
 def _run_t2v(options: argparse.Namespace) -> int:
-    from evaluation.generation import evaluate_t2v
+    from evaluation.generation import Prompts, evaluate_t2v
     from inference.pipeline import open_pipeline
     from inference.sampling import sampling_for
 
     _positive("--prompts", options.prompts)
+    if not 0 <= options.camera <= 1:
+        raise UserError(f"--camera is a share of the prompts, from 0 to 1; {options.camera:g} came.")
     pipeline = open_pipeline(options.model, options.tae, options.device)
     asked_for = {name: getattr(options, name) for name in ("steps", "guidance", "schedule")}
     sampling = sampling_for(pipeline.facts, **asked_for)
-    result = evaluate_t2v(pipeline, options.out, options.prompts, options.seed, sampling, options.batch)
+    prompts = Prompts(options.prompts, options.seed, options.camera)
+    result = evaluate_t2v(pipeline, options.out, prompts, sampling, options.batch)
     _print_accuracy(result)
     print(options.out / "eval.json")
     return 0

@@ -69,11 +69,11 @@ def _samples(options: dict[str, Any]) -> None:
 def _score(options: dict[str, Any]) -> None:
     if options["clips"] < 1:
         raise UserError(f"--clips is {options['clips']}; give at least 1.")
-    from evaluation.toy_world.score import CHOICES, own_accuracy
+    from evaluation.toy_world.score import own_accuracy
 
     result = own_accuracy(options["clips"], options["seed"])
-    for name in CHOICES:
-        print(f"{name:<10} {result[name]:7.2%}  (chance {result['chance'][name]:.1%})")
+    for name, chance in result["chance"].items():
+        print(f"{name:<10} {result[name]:7.2%}  (chance {chance:.1%})")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,15 @@ import pytest
 
 from evaluation.toy_world import scene as world
 from evaluation.toy_world.render import render
-from evaluation.toy_world.score import CHOICES, accuracy, expect, held_out_prompts, measure, own_accuracy
+from evaluation.toy_world.score import (
+    CHOICES,
+    accuracy,
+    asked,
+    expect,
+    held_out_prompts,
+    measure,
+    own_accuracy,
+)
 
 OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up"}
 
@@ -123,6 +131,23 @@ def test_held_out_prompts_are_held_out_varied_and_the_same_for_a_seed() -> None:
         assert world.is_held_out(world.Scene(**names))
         assert truth["direction"] in world.DIRECTIONS
         assert truth["camera"] == "static"
+
+
+def test_prompts_of_a_moving_camera_are_scored_on_it_and_not_on_the_direction() -> None:
+    prompts = held_out_prompts(40, 0, camera=0.25)
+    filmed = [truth for _, truth in prompts if truth["camera"] != "static"]
+    assert len(filmed) == 10
+    assert all("camera" in text for text, truth in prompts if truth in filmed)
+    for _, truth in prompts:
+        missing = {"direction"} if truth in filmed else {"camera"}
+        assert set(CHOICES) - set(asked(truth)) == missing
+    pairs = clips(world.draw_camera_scene, 6, 10)
+    truths = [expect(scene) for scene, _ in pairs]
+    result = accuracy([clip for _, clip in pairs], truths)
+    assert result["camera"] == 1.0
+    assert "direction" not in result
+    still = [np.repeat(clip[:1], len(clip), axis=0) for _, clip in pairs]
+    assert accuracy(still, truths)["camera"] == 0.0
 
 
 def test_what_cannot_be_measured_is_named() -> None:
