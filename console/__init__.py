@@ -1,6 +1,7 @@
 """What a user sees on the terminal: errors as one message with an exit code, progress with the time left."""
 
+from console.board import Board
 from console.errors import UserError, command
 from console.progress import track
 
-__all__ = ["UserError", "command", "track"]
+__all__ = ["Board", "UserError", "command", "track"]

@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from console import UserError
+from console import Board, UserError
+from console.board import Listener
 from curation import pairing, pipeline, planning, table
 from curation.config import TABLE_STAGES, Config, check_stage, load
+from curation.engine.job import Engine
 from curation.engines import engine_of
 from curation.funnel import print_clip, print_funnel
 from curation.lock import locked
@@ -50,20 +52,30 @@ def run(options: Namespace) -> int:
             again = forget(pipeline.survey(config), Path(config.out), options.retry)
             print(f"{again} units of work with what had failed ({options.retry}): once more", file=sys.stderr)
         if stage in TABLE_STAGES:
-            pipeline.run_tables(config, stage, engine)
+            with Board() as board:
+                pipeline.run_tables(config, stage, engine, board)
             print(f"{stage}: up to date in {config.work}", file=sys.stderr)
             return 0
-        outcome = pipeline.run_all(config, engine)
-        print_funnel(outcome.verdicts, len(outcome.clips))
-        from curation.report import write_report
+        if not config.mlflow:
+            _whole(config, engine, [])
+            return 0
+        from curation.tracking import tracked
 
-        report = write_report(config, outcome)
-        print(f"Report: {report}", file=sys.stderr)
-        if config.mlflow:
-            from curation.tracking import log_run
-
-            log_run(config, outcome, report)
+        with tracked(config) as tracker:
+            tracker.finish(*_whole(config, engine, [tracker.listen]))
     return 0
+
+
+def _whole(config: Config, engine: Engine, listeners: list[Listener]) -> tuple[pipeline.Outcome, Path]:
+    """All stages, the funnel and the report."""
+    with Board(listeners) as board:
+        outcome = pipeline.run_all(config, engine, board)
+    print_funnel(outcome.verdicts, len(outcome.clips))
+    from curation.report import write_report
+
+    report = write_report(config, outcome)
+    print(f"Report: {report}", file=sys.stderr)
+    return outcome, report
 
 
 def plan(options: Namespace) -> int:

@@ -2,12 +2,13 @@
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
-from console import UserError, track
-from curation import table
+from console import Board, UserError
+from curation import table, tally
 from curation.clip import PLANNED
 from curation.config import Config
 from curation.engine.job import Done, Engine, Job
@@ -21,6 +22,7 @@ from curation.select import Verdicts, columns_of, select
 from curation.shardset import publish
 from curation.sources.catalogue import catalogue
 from curation.sources.library import Library
+from curation.stage import BarrierStage
 from curation.stages.shards import SPLITS, Tar, plan
 
 WHERE = "shards"
@@ -49,9 +51,10 @@ def survey(config: Config) -> Graph:
     return build(library, config.work.absolute(), units, config.stages(), _wanted(config))
 
 
-def run_tables(config: Config, upto: str | None, engine: Engine) -> Graph:
+def run_tables(config: Config, upto: str | None, engine: Engine, board: Board | None = None) -> Graph:
     """Bring the results of the stage `upto` and of all upstream of it up to date; those of all table stages
-    for None."""
+    for None. `board` shows how far they are."""
+    board = board or Board()
     sweep(config.work)
     graph = survey(config)
     names = graph.needed(upto) if upto else graph.whole()
@@ -65,22 +68,34 @@ def run_tables(config: Config, upto: str | None, engine: Engine) -> Graph:
         if graph.nodes[name].missing:
             graph.nodes[name].stage.check()
     for group in groups(graph, names):
-        graph = _run_group(config, graph, group, engine)
+        board.expect("+".join(group), *_extent(graph, group))
+    for group in groups(graph, names):
+        graph = _run_group(config, graph, group, engine, board)
     return graph
 
 
-def _run_group(config: Config, graph: Graph, group: list[str], engine: Engine) -> Graph:
+def _extent(graph: Graph, group: list[str]) -> tuple[int, int]:
+    """Jobs of a group, and how many of them are done."""
+    missing = {unit for name in group for unit in graph.nodes[name].missing}
+    if isinstance(graph.nodes[group[0]].stage, BarrierStage):
+        return 1, int(not missing)
+    return len(graph.units), len(graph.units) - len(missing)
+
+
+def _run_group(config: Config, graph: Graph, group: list[str], engine: Engine, board: Board) -> Graph:
     for name in group:
         missing, total = len(graph.nodes[name].missing), len(graph.units)
         state = "up to date" if not missing else f"done, {missing} to do"
-        print(f"{name}: {total - missing}/{total} units {state}", file=sys.stderr)
+        board.say(f"{name}: {total - missing}/{total} units {state}")
     due = jobs(graph, group)
     if not due:
         return graph
     for name in group:
         if graph.nodes[name].missing:
             graph.nodes[name].folder.describe(graph.nodes[name].identity)
-    for done in track(engine.run(due), "+".join(group), total=len(due)):
+    rules, label = read_subset(config.subset).rules, "+".join(group)
+    board.expect(label, *_extent(graph, group))
+    for done in board.follow(engine.run(due), label, partial(tally.count, graph, group, rules)):
         _warn(done)
     return survey_again(config, graph)
 
@@ -95,13 +110,13 @@ def _wanted(config: Config) -> list[str]:
     return columns_of(read_subset(config.subset).rules)
 
 
-def run_all(config: Config, engine: Engine) -> Outcome:
+def run_all(config: Config, engine: Engine, board: Board | None = None) -> Outcome:
     """All table stages, the verdicts and the shards."""
-    subset = read_subset(config.subset)
-    graph = run_tables(config, None, engine)
+    board, subset = board or Board(), read_subset(config.subset)
+    graph = run_tables(config, None, engine, board)
     table.store(graph, Path(config.out))
     clips, verdicts = judge(graph, subset)
-    tars, notes = run_shards(config, graph, clips, verdicts, engine)
+    tars, notes = run_shards(config, graph, (clips, verdicts), engine, board)
     errors = {clip: error for note in notes.values() for clip, error in note["errors"].items()}
     return Outcome(graph, clips, verdicts, tuple(tars), errors, _costs(graph, notes))
 
@@ -113,9 +128,10 @@ def judge(graph: Graph, subset: Subset) -> tuple[pa.Table, Verdicts]:
 
 
 def run_shards(
-    config: Config, graph: Graph, clips: pa.Table, verdicts: Verdicts, engine: Engine
+    config: Config, graph: Graph, judged: tuple[pa.Table, Verdicts], engine: Engine, board: Board
 ) -> tuple[list[Tar], dict[str, dict]]:
     """Write the tars of the clips that are kept and publish them; the tars and what is known of each."""
+    clips, verdicts = judged
     lineage = {
         "subset": verdicts.subset.name,
         **{name: graph.nodes[name].fingerprint for name in graph.whole()},
@@ -127,14 +143,15 @@ def run_shards(
     (config.work / WHERE).mkdir(parents=True, exist_ok=True)
     due = [tar for tar in tars if finished(config.work, tar) is None]
     state = "up to date" if not due else f"done, {len(due)} to do"
-    print(f"shards: {len(tars) - len(due)}/{len(tars)} units {state}", file=sys.stderr)
+    board.say(f"{WHERE}: {len(tars) - len(due)}/{len(tars)} units {state}")
+    board.expect(WHERE, len(tars), len(tars) - len(due))
     if due:
         faces = locate(graph, [row["clip_id"] for tar in due for row in tar.rows])
         todo: list[Job] = [
             TarJob(tar, config.shards, graph.library, config.work.absolute(), only(faces, tar.rows))
             for tar in due
         ]
-        for done in track(engine.run(todo), "shards", total=len(todo)):
+        for done in board.follow(engine.run(todo), WHERE, partial(tally.count, graph, [WHERE], ())):
             _warn(done)
     notes = {tar.name: note for tar in tars if (note := finished(config.work, tar))}
     sets = shard_sets(config.work, tars, notes)

@@ -169,22 +169,56 @@ def test_the_whole_run_and_its_verbs(raw, tmp_path):
     assert "up to date" in call("plan", *given, **here).stdout
 
 
+def facts_of(outcome) -> dict:
+    from curation.report import _files
+
+    return _files(outcome)
+
+
+def clips_without(outcome, score: str) -> int:
+    return outcome.clips.column(score).null_count
+
+
+def test_a_run_that_fails_is_told_to_mlflow(config, tmp_path, monkeypatch):
+    import mlflow
+
+    from curation.tracking import tracked
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store.db'}")
+    wanted = config(f"experiment=failing-{os.getpid()}")
+    with pytest.raises(KeyError), tracked(wanted):
+        raise KeyError("what")
+    (run,) = mlflow.search_runs(experiment_names=[wanted.experiment], output_format="list")
+    assert run.info.status == "FAILED"
+
+
 def test_the_run_is_an_mlflow_run_with_its_funnel(raw, config, serial, tmp_path, monkeypatch):
+    from console import Board
     from curation import pipeline
     from curation.report import write_report
-    from curation.tracking import log_run
+    from curation.tracking import tracked
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store.db'}")
     monkeypatch.chdir(ROOT)
     wanted = config(f"experiment=tests-{os.getpid()}")
-    outcome = pipeline.run_all(wanted, serial)
-    monkeypatch.chdir(tmp_path)
-    log_run(wanted, outcome, write_report(wanted, outcome))
+    with tracked(wanted) as tracker:
+        outcome = pipeline.run_all(wanted, serial, Board([tracker.listen]))
+        tracker.finish(outcome, write_report(wanted, outcome))
     import mlflow
 
     (run,) = mlflow.search_runs(experiment_names=[wanted.experiment], output_format="list")
     assert run.data.metrics["clips/kept"] == int(outcome.verdicts.kept.sum())
     assert any(name.startswith("funnel/") for name in run.data.metrics)
     assert run.data.metrics["cpu_seconds/motion"] > 0
+    assert run.info.status == "FINISHED"
+    clips, files = len(outcome.clips), facts_of(outcome)
+    told = {key: value for key, value in run.data.metrics.items() if key.startswith("stages/")}
+    assert told["stages/ingest/rows"] == files["all"]
+    assert sum(v for k, v in told.items() if k.startswith("stages/ingest/rejected/")) == files["unreadable"]
+    assert told["stages/visual-motion-embed/rows"] == clips
+    assert told["stages/shards/done"] == told["stages/shards/total"] == len(outcome.tars)
+    assert told["stages/visual-motion-embed/rejected/no still"] == sum(
+        step.fails for step in outcome.verdicts.funnel if step.rule == "no still"
+    ) - clips_without(outcome, "frozen")
     paths = {item.path for item in mlflow.MlflowClient().list_artifacts(run.info.run_id, "report")}
     assert paths == {"report/curation.html", "report/curation.json"}
