@@ -11,18 +11,17 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
-import faiss
 import numpy as np
 from jaxtyping import Float, UInt8
 
-BLOCK = 1024  # queries per search: bounds the memory of the pairs
+from curation.scores.alignment import Place, residual
+from curation.scores.near import Cells, Exact
+
+EXACT = 50_000  # rows up to which all pairs are compared
 CROPS = (1.0, 0.95, 0.9, 0.86, 0.82, 0.78)  # part of each side of the picture that a copy may keep
-WORST = 96.0  # percentile of the pixel differences that must be small: an object is more than the rest
 COARSE = 9.0  # root mean square of the gray difference at half the size above which two are not alike
-STRUCTURE = 2.0  # levels of luma per pixel
-CELLS = 8  # along each side
-SPREAD = (
-    0.4  # part of the cells with structure from which a crop can be told from an object that stands elsewhere
+UNLIKE = (
+    0.5  # the same as a part of the pictures' own deviation: a crop between the sizes tried is as far off
 )
 REFINED = 4  # crops that are looked at in full, after all were at half the size
 
@@ -38,20 +37,16 @@ class Pair(NamedTuple):
 def candidates(
     plain: Float[np.ndarray, "n d"], mirrored: Float[np.ndarray, "n d"], similarity: float
 ) -> Iterator[Pair]:
-    """Pairs of rows whose features have at least that cosine, with the other as it is or mirrored; exact
-    search."""
-    faiss.omp_set_num_threads(1)
-    for turned in (plain, mirrored):
-        index = faiss.IndexFlatIP(plain.shape[1])
-        index.add(np.ascontiguousarray(turned, np.float32))
-        for first in range(0, len(plain), BLOCK):
-            queries = np.ascontiguousarray(plain[first : first + BLOCK], np.float32)
-            limits, cosines, rows = index.range_search(queries, similarity)
-            for k in range(len(queries)):
-                span = slice(limits[k], limits[k + 1])
-                for row, cosine in zip(rows[span].tolist(), cosines[span].tolist(), strict=True):
-                    if first + k != row:
-                        yield Pair(min(first + k, row), max(first + k, row), min(cosine, 1.0))
+    """Pairs of rows whose features have at least that cosine, with one of them as it is or mirrored: all up
+    to `EXACT` rows, beyond that what cells find (curation.scores.near)."""
+    plain = np.ascontiguousarray(plain, np.float32)
+    search = (Exact if len(plain) <= EXACT else Cells)(plain)
+    for turned in (plain, np.ascontiguousarray(mirrored, np.float32)):
+        for queries, rows, cosines in search.near(turned, similarity):
+            apart = queries != rows
+            low, high = np.minimum(queries, rows)[apart], np.maximum(queries, rows)[apart]
+            found = (low.tolist(), high.tolist(), np.minimum(cosines[apart], 1.0).tolist())
+            yield from map(Pair, *found)
 
 
 class Signature:
@@ -61,9 +56,9 @@ class Signature:
         soft = np.stack([cv2.GaussianBlur(picture, (3, 3), 0) for picture in pictures]).astype(np.float32)
         self.views = (soft, np.ascontiguousarray(soft[:, :, ::-1]))
         gray = np.ascontiguousarray(soft.mean(axis=3).transpose(1, 2, 0))  # the instants become channels
-        self.structured = _spread(gray[..., 0]) >= SPREAD
         half = _reduce(gray, 0.5)
         half -= half.mean(axis=(0, 1))  # copies may be brightened
+        self.contrast = float(half.std())
         self.coarse = tuple(np.ascontiguousarray(v) for v in (half, half[:, ::-1]))
         self.reduced = {
             (part, k): _reduce(view, part) for part in CROPS for k, view in enumerate(self.coarse)
@@ -76,55 +71,26 @@ def difference(one: Signature, other: Signature) -> float:
     if one.coarse[0].shape != other.coarse[0].shape:
         return np.inf
     tries = []
-    for part in CROPS if one.structured and other.structured else CROPS[:1]:
+    for part in CROPS:
         for whole, cut in ((one, other), (other, one)) if part < 1 else ((one, other),):
             for turn in (0, 1):
                 template = cut.reduced[part, turn]
-                least = cv2.minMaxLoc(cv2.matchTemplate(whole.coarse[0], template, cv2.TM_SQDIFF))[0]
-                tries.append((max(least, 0.0) / template.size, part, whole, cut, turn))
-    likely = [t for t in sorted(tries, key=lambda t: t[0])[:REFINED] if t[0] <= COARSE**2]
+                squares = cv2.matchTemplate(whole.coarse[0], template, cv2.TM_SQDIFF)
+                least, _, (left, top), _ = cv2.minMaxLoc(squares)
+                place = Place(part, 2.0 * left, 2.0 * top)
+                tries.append((max(least, 0.0) / template.size, place, whole, cut, turn))
+    enough = max(COARSE, UNLIKE * min(one.contrast, other.contrast)) ** 2
+    likely = [t for t in sorted(tries, key=lambda t: t[0])[:REFINED] if t[0] <= enough]
     return min(
-        (_fit(w.views[0], c.views[turn], part).worst() for _, part, w, c, turn in likely), default=np.inf
+        (residual(whole.views[0], cut.views[turn], place) for _, place, whole, cut, turn in likely),
+        default=np.inf,
     )
-
-
-class Fit(NamedTuple):
-    """Where a smaller picture lies in a larger one."""
-
-    error: float
-    "Mean squared difference there"
-    gap: Float[np.ndarray, "k s s 3"]
-
-    def worst(self) -> float:
-        """A high percentile of the difference, brightness made equal."""
-        gap = self.gap - np.median(self.gap, axis=(1, 2), keepdims=True)
-        return float(np.percentile(np.abs(gap).max(axis=3), WORST))
-
-
-def _fit(whole: Float[np.ndarray, "k s s 3"], cut: Float[np.ndarray, "k s s 3"], part: float) -> Fit:
-    """`cut`, made smaller, at the place in `whole` where it fits best: one place for all pictures."""
-    side = round(whole.shape[1] * part)
-    small = [cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA) for picture in cut]
-    squares = np.sum(
-        [cv2.matchTemplate(w, c, cv2.TM_SQDIFF) for w, c in zip(whole, small, strict=True)], axis=0
-    )
-    least, _, (left, top), _ = cv2.minMaxLoc(squares)
-    gap = whole[:, top : top + side, left : left + side] - np.stack(small)
-    return Fit(least / gap.size, gap)
 
 
 def _reduce(picture: Float[np.ndarray, "s s k"], part: float) -> Float[np.ndarray, "r r k"]:
     side = round(len(picture) * part)
     small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
     return small.reshape(side, side, -1)
-
-
-def _spread(luma: Float[np.ndarray, "s s"]) -> float:
-    """Part of the cells of a coarse grid that hold structure."""
-    luma = np.ascontiguousarray(luma)
-    steep = np.hypot(cv2.Sobel(luma, cv2.CV_32F, 1, 0), cv2.Sobel(luma, cv2.CV_32F, 0, 1)) / 8 >= STRUCTURE
-    edges = np.linspace(0, len(luma), CELLS, endpoint=False).astype(int)
-    return float(np.logical_or.reduceat(np.logical_or.reduceat(steep, edges, axis=0), edges, axis=1).mean())
 
 
 def groups(count: int, pairs: list[Pair]) -> list[list[int]]:

@@ -25,6 +25,7 @@ class Content(BarrierStage):
     """Settings of the content stage."""
 
     name: ClassVar[str] = "content"
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = (
         "clip_id", "frames", "short_side", "sharpness", "border", "text_score", "embedding",
         "mirrored", "signature", "bytes",
@@ -53,9 +54,8 @@ class Content(BarrierStage):
             added: list[Row] = [{} for _ in rows]
             if len(order):
                 subset = table.take(pa.array(order))
-                plain, mirrored = _matrix(subset, "embedding"), _matrix(subset, "mirrored")
-                self._mark_clusters(plain, order, added)
-                pairs = near_duplicates(plain, mirrored, _signatures(subset), self)
+                self._mark_clusters(matrix(subset, "embedding"), order, added)
+                pairs = near_duplicates(subset, self)
                 mark_groups(pairs, [rows[k]["clip_id"] for k in order], [added[k] for k in order])
                 for k in order:
                     added[k]["quality"] = quality(rows[k])
@@ -73,13 +73,12 @@ class Content(BarrierStage):
             added[k]["cluster"] = int(name)
 
 
-def near_duplicates(
-    plain: np.ndarray, mirrored: np.ndarray, signatures: list, stage: Content
-) -> list["Pair"]:
-    """Pairs of rows that show the same, in order."""
+def near_duplicates(table: pa.Table, stage: Content) -> list["Pair"]:
+    """Pairs of rows of a table with embedding, mirrored and signature that show the same, in order."""
     from curation.scores.duplicates import Pair, Signature, candidates, difference
 
     best: dict[tuple[int, int], float] = {}
+    plain, mirrored = matrix(table, "embedding"), matrix(table, "mirrored")
     for one, other, cosine in candidates(plain, mirrored, stage.similarity):
         best[one, other] = max(best.get((one, other), 0.0), cosine)
         if len(best) > stage.most_pairs:
@@ -87,8 +86,9 @@ def near_duplicates(
                 f"More than {stage.most_pairs} pairs of clips look alike. Raise content.similarity above "
                 f"{stage.similarity}."
             )
-    looked_at = {row for pair in best for row in pair}
-    ready = {row: Signature(signatures[row]) for row in looked_at}
+    looked_at = sorted({row for pair in best for row in pair})
+    pictures = _signatures(table.take(pa.array(looked_at, pa.int64())))
+    ready = dict(zip(looked_at, map(Signature, pictures), strict=True))
     return [
         Pair(one, other, cosine)
         for (one, other), cosine in sorted(best.items())
@@ -118,7 +118,8 @@ def quality(row: Row) -> float:
     return float(1e6 * clean + (row["short_side"] or 0) + kept / 40)
 
 
-def _matrix(table: pa.Table, name: str) -> np.ndarray:
+def matrix(table: pa.Table, name: str) -> np.ndarray:
+    """float32 [n d] of a column of vectors of one length, without nulls."""
     column = table.column(name).combine_chunks()
     return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
 

@@ -47,6 +47,32 @@ def test_another_object_on_the_same_background_differs_much():
     assert difference(signature(frames), signature(other)) > 2 * LIMIT
 
 
+def disc(left: float, radius: float) -> list[np.ndarray]:
+    """A disc that crosses a smooth slope from left to right, drawn finer than its pixels."""
+    y, x = np.mgrid[:64, :64] + 0.5
+    slope, frames = 60 + x + 0.5 * y, []
+    for k in range(16):
+        cover = np.clip(radius + 0.5 - np.hypot(x - left - 2 * k, y - 30), 0, 1)
+        frames.append(np.stack([slope * (1 - cover) + ink * cover for ink in (250, 120, 30)], axis=-1))
+    return [np.rint(frame).astype(np.uint8) for frame in frames]
+
+
+@pytest.mark.parametrize(("left", "radius"), [(17, 8), (11, 8), (14, 10)])
+def test_the_same_object_at_another_place_or_size_is_no_copy(left, radius):
+    """The whole picture is seen in both: nothing lies outside from which a crop could have been taken."""
+    assert difference(signature(disc(14, 8)), signature(disc(left, radius))) > LIMIT
+
+
+@pytest.mark.parametrize("side", [61, 58, 55, 52])
+@pytest.mark.parametrize("corner", [0.0, 0.4, 1.0])
+def test_a_crop_of_any_size_before_a_smooth_background_is_a_copy(side, corner):
+    frames, at = disc(14, 8), round(corner * (64 - side))
+    cut = [
+        cv2.resize(f[at : at + side, at : at + side], (64, 64), interpolation=cv2.INTER_CUBIC) for f in frames
+    ]
+    assert difference(signature(frames), signature(cut)) <= LIMIT
+
+
 def test_the_order_of_two_clips_does_not_matter():
     one, other = signature(moving(3)), signature([cropped(frame) for frame in moving(3)])
     assert difference(one, other) == pytest.approx(difference(other, one))
