@@ -50,7 +50,7 @@ def engine_of(config: "Config", mark: Path) -> Pool | Cluster:
     """The engine that `config` names. `mark`: the lock file of the run, which other nodes must see."""
     if config.engine.name == "ray":
         shared = Shared(Path(config.input).absolute(), mark.absolute(), mark.read_text())
-        return Cluster(config.engine.ray, config.workers, partial(limits, config), shared)
+        return Cluster(config.engine.ray, config.workers, shared, partial(limits, config))
     workers = config.workers or cores()
     return Pool(workers, limits(config, workers))
 

@@ -1,11 +1,12 @@
 """The engine `ray`: long-lived actors on a Ray cluster.
 
 Ray starts workers, places them and tells of their death; which row killed a worker, and what becomes of that
-row, is decided as in the pool (curation.engine.attempts). Workers report each row to one small actor, the
-board, and wait for its answer, so that the row of a death is known however sudden the death was. Ray's own
-retries are off: they know no rows.
+row, is decided as in the pool (curation.engine.attempts). A worker writes each row into a small file of its
+own before it begins it (curation.engine.signs), so that the row of a death is known however sudden the
+death was. Ray's own retries are off: they know no rows.
 """
 
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,8 +18,9 @@ from console import UserError
 from curation.engine.attempts import DIED, Limits, Task, attempt, revive
 from curation.engine.job import OPENING, Done, Job
 from curation.engine.ray_session import Session, ray
+from curation.engine.signs import Pen, folder_of_signs, read
 
-TICK = 1.0  # seconds between looks at the board
+TICK = 1.0  # seconds between looks at the signs
 MISCARRIAGES = 8  # workers in a row that die before they begin, after which the cluster is at fault
 
 Needs = dict[str, float]
@@ -73,37 +75,25 @@ class Shared:
         )
 
 
-class _Board:
-    """Which attempt each worker is on, its row, and how often it gave a sign. Runs in a Ray actor."""
-
-    def __init__(self):
-        self.signs: dict[int, tuple[int, int, int]] = {}
-
-    def mark(self, worker: int, number: int, row: int) -> None:
-        self.signs[worker] = (number, row, self.signs.get(worker, (0, 0, 0))[2] + 1)
-
-    def read(self) -> dict[int, tuple[int, int, int]]:
-        return self.signs
-
-
 class _Hand:
     """A worker: one job after the other in one process, so that models stay open. Runs in a Ray actor."""
 
-    def __init__(self, board: Any, name: int, shared: Shared | None):
-        self.board, self.name, self.shared = board, name, shared
+    def __init__(self, shared: Shared, signs: Path):
+        self.shared, self.signs = shared, signs
+        self.pen: Pen | None = None
 
     def work(self, number: int, job: Job, skip: dict[int, str]) -> tuple[str, Any]:
-        def beat(row: int) -> None:
-            ray().get(self.board.mark.remote(self.name, number, row))
-
-        beat(OPENING)
-        fault = self.shared.fault() if self.shared else None
-        return ("user", fault) if fault else attempt(job, skip, beat)
+        """Run `job`, the attempt `number`."""
+        if fault := self.shared.fault():
+            return "user", fault
+        self.pen = pen = self.pen or Pen(self.signs)
+        pen.write(number, OPENING)
+        return attempt(job, skip, lambda row: pen.write(number, row))
 
 
 @dataclass
 class _Worker:
-    name: int
+    signs: Path
     actor: Any
     task: Task | None = None
     reply: Any = None
@@ -111,7 +101,7 @@ class _Worker:
     "Of the attempt that it is on"
     row: int | None = None
     "None: it has not begun"
-    signs: int = 0
+    count: int = 0
     since: float = 0.0
 
     @property
@@ -127,8 +117,8 @@ class Cluster:
         self,
         settings: OnRay,
         workers: int,
+        shared: Shared,
         limits: Callable[[int], Limits] = lambda workers: Limits(),
-        shared: Shared | None = None,
         session: Session | None = None,
     ):
         self.settings, self.asked, self.shared = settings, workers, shared
@@ -137,7 +127,7 @@ class Cluster:
         self.workers: list[_Worker] = []
         self.needs: Needs = {}
         self.size = self.numbers = self.miscarried = 0
-        self.board: Any = None
+        self.signs: Path | None = None
 
     def __enter__(self) -> "Cluster":
         return self
@@ -165,21 +155,18 @@ class Cluster:
         if self.session.open:
             for worker in list(self.workers):
                 self._dismiss(worker)
-            if self.board is not None:
-                ray().kill(self.board)
             if not self.lent:
                 self.session.close()
+        if self.signs is not None:
+            shutil.rmtree(self.signs, ignore_errors=True)
         self.workers.clear()
-        self.board = None
+        self.signs = None
 
     def _prepare(self, needs: Needs) -> None:
-        """The cluster, the board, and no workers that take something else than `needs`."""
+        """The cluster, a place for signs, and no workers that take something else than `needs`."""
         self.session.start()
-        if self.board is None:
-            at_home = ray().util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-                ray().get_runtime_context().get_node_id(), soft=False
-            )
-            self.board = ray().remote(_Board).options(num_cpus=0, scheduling_strategy=at_home).remote()
+        if self.signs is None:
+            self.signs = folder_of_signs(self.shared.mark.parent)
         if needs != self.needs:
             for worker in list(self.workers):
                 self._dismiss(worker)
@@ -209,7 +196,9 @@ class Cluster:
     def _start(self) -> _Worker:
         self.numbers += 1
         actor = ray().remote(_Hand).options(num_cpus=self.needs["CPU"], num_gpus=self.needs.get("GPU", 0.0))
-        worker = _Worker(self.numbers, actor.remote(self.board, self.numbers, self.shared))
+        assert self.signs is not None
+        path = self.signs / str(self.numbers)
+        worker = _Worker(path, actor.remote(self.shared, path))
         self.workers.append(worker)
         return worker
 
@@ -245,11 +234,10 @@ class Cluster:
             return "dead", str(error)
 
     def _look(self) -> None:
-        signs = ray().get(self.board.read.remote())
         for worker in self.workers:
-            number, row, count = signs.get(worker.name, (0, OPENING, 0))
-            if number == worker.number and count != worker.signs:
-                worker.row, worker.signs, worker.since = row, count, time.monotonic()
+            number, row, count = read(worker.signs)
+            if number == worker.number and count != worker.count:
+                worker.row, worker.count, worker.since = row, count, time.monotonic()
                 self.miscarried = 0
 
     def _mourn(self, worker: _Worker, waiting: deque[Task], how: str, what_ray_says: str = "") -> None:

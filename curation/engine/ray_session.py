@@ -21,7 +21,6 @@ def ray() -> Any:
     """The package, or what to install."""
     try:
         import ray as package
-        import ray.util.scheduling_strategies  # not part of a plain import
     except ImportError as error:
         raise UserError(
             "The engine ray needs the extra `ray`: pip install 'moviegen-lightning[ray]'"
@@ -45,6 +44,8 @@ class Session:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # Else Ray takes all GPUs from workers without a share by a way that it warns of.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # Else workers of a cluster of this machine run at 15, and get no time beside others' processes.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
         address = os.environ.get("RAY_ADDRESS", "local")
         if address == "local":
