@@ -13,12 +13,12 @@ from rich.table import Table
 
 from console import Board, UserError
 from console.board import Listener
-from curation import pairing, pipeline, planning, table
+from curation import array, pairing, pipeline, planning, table
 from curation.config import TABLE_STAGES, Config, check_stage, load
 from curation.engine.job import Engine
 from curation.engines import engine_of
 from curation.funnel import print_clip, print_funnel
-from curation.lock import locked
+from curation.lock import joined, locked
 from curation.pairing import pair
 from curation.retry import forget
 from curation.rules import SKIPPED, read_subset
@@ -47,10 +47,13 @@ def run(options: Namespace) -> int:
     stage = check_stage(options.stage) if options.stage else "shards"
     config = settings(options)
     pipeline.survey(config)  # faults of the input before anything is created
-    with locked(Path(config.out)) as mark, engine_of(config, mark) as engine:
+    slurm = config.engine.name == "slurm"
+    with locked(Path(config.out), alone=not slurm) as mark, engine_of(config, mark) as engine:
         if options.retry:
             again = forget(pipeline.survey(config), Path(config.out), options.retry)
             print(f"{again} units of work with what had failed ({options.retry}): once more", file=sys.stderr)
+        if slurm and not array.run(config, stage if stage in TABLE_STAGES else None):
+            return 0
         if stage in TABLE_STAGES:
             with Board() as board:
                 pipeline.run_tables(config, stage, engine, board)
@@ -76,6 +79,15 @@ def _whole(config: Config, engine: Engine, listeners: list[Listener]) -> tuple[p
     report = write_report(config, outcome)
     print(f"Report: {report}", file=sys.stderr)
     return outcome, report
+
+
+def task(options: Namespace) -> int:
+    """One task of an array job: its share of a step."""
+    config = settings(options)
+    with joined(Path(config.out)):
+        done = array.work(config, options.step, options.shard_of)
+    print(f"{options.step}: {done} units of the share {options.shard_of} done", file=sys.stderr)
+    return 0
 
 
 def plan(options: Namespace) -> int:

@@ -13,12 +13,13 @@ from console import UserError
 from curation.engine.attempts import Limits
 from curation.engine.cluster import Cluster, OnRay, Shared
 from curation.engine.pool import Pool
+from curation.engine.slurm import OnSlurm
 from curation.settings import suggest
 
 if TYPE_CHECKING:
     from curation.config import Config
 
-NAMES = ("pool", "ray")
+NAMES = ("pool", "ray", "slurm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,9 @@ class Engines:
     """The section `engine` of a config."""
 
     name: str = "pool"
-    "pool: processes of this machine; ray: actors on a Ray cluster"
+    "pool: processes of this machine; ray: actors on a Ray cluster; slurm: array jobs (curation.array)"
     ray: OnRay = field(default_factory=OnRay)
+    slurm: OnSlurm = field(default_factory=OnSlurm)
 
     def __post_init__(self):
         if self.name not in NAMES:
@@ -37,7 +39,8 @@ class Engines:
 
     def check_stages(self, stages: tuple[str, ...]) -> None:
         """A UserError for resources of a stage that does not exist."""
-        for key, parts in (("ray.cpus", self.ray.cpus), ("ray.gpus", self.ray.gpus)):
+        named = {"ray.cpus": self.ray.cpus, "ray.gpus": self.ray.gpus, "slurm.stages": self.slurm.stages}
+        for key, parts in named.items():
             for name in parts:
                 if name not in stages:
                     raise UserError(
@@ -47,9 +50,11 @@ class Engines:
 
 
 def engine_of(config: "Config", mark: Path) -> Pool | Cluster:
-    """The engine that `config` names. `mark`: the lock file of the run, which other nodes must see."""
+    """The engine that `config` names; for slurm, whose tasks have done the work, the pool for what is left to
+    see to. `mark`: the lock file of the run, which other nodes must see."""
     if config.engine.name == "ray":
-        shared = Shared(Path(config.input).absolute(), mark.absolute(), mark.read_text())
+        given = Path(config.input).absolute()  # an address or a pattern is no path, and needs none
+        shared = Shared(given if given.exists() else None, mark.absolute(), mark.read_text())
         return Cluster(config.engine.ray, config.workers, shared, partial(limits, config))
     workers = config.workers or cores()
     return Pool(workers, limits(config, workers))

@@ -1,6 +1,7 @@
 """A run from the listing to the published shards: what is due, in which order, and what is told about it."""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,14 +60,10 @@ def run_tables(config: Config, upto: str | None, engine: Engine, board: Board | 
     graph = survey(config)
     names = graph.needed(upto) if upto else graph.whole()
     print(f"{sum(len(unit.files) for unit in graph.units)} files in {config.input}", file=sys.stderr)
-    if "caption" in names and graph.nodes["caption"].missing:
-        config.caption.ready()
     behind = [name for name in names if graph.nodes[name].missing and name != upto]
     if upto and behind:
         print(f"Running first what {upto} stands on: {', '.join(behind)}", file=sys.stderr)
-    for name in names:
-        if graph.nodes[name].missing:
-            graph.nodes[name].stage.check()
+    ready(config, graph, names)
     for group in groups(graph, names):
         board.expect("+".join(group), *_extent(graph, group))
     for group in groups(graph, names):
@@ -82,6 +79,22 @@ def _extent(graph: Graph, group: list[str]) -> tuple[int, int]:
     return len(graph.units), len(graph.units) - len(missing)
 
 
+def ready(config: Config, graph: Graph, names: list[str]) -> None:
+    """Fail now, not after hours, where something is lacking that the stages `names` need."""
+    if "caption" in names and graph.nodes["caption"].missing:
+        config.caption.ready()
+    for name in names:
+        if graph.nodes[name].missing:
+            graph.nodes[name].stage.check()
+
+
+def describe(graph: Graph, group: Iterable[str]) -> None:
+    """Note beside the results of a group of stages what they are made from."""
+    for name in group:
+        if graph.nodes[name].missing:
+            graph.nodes[name].folder.describe(graph.nodes[name].identity)
+
+
 def _run_group(config: Config, graph: Graph, group: list[str], engine: Engine, board: Board) -> Graph:
     for name in group:
         missing, total = len(graph.nodes[name].missing), len(graph.units)
@@ -90,13 +103,11 @@ def _run_group(config: Config, graph: Graph, group: list[str], engine: Engine, b
     due = jobs(graph, group)
     if not due:
         return graph
-    for name in group:
-        if graph.nodes[name].missing:
-            graph.nodes[name].folder.describe(graph.nodes[name].identity)
+    describe(graph, group)
     rules, label = read_subset(config.subset).rules, "+".join(group)
     board.expect(label, *_extent(graph, group))
     for done in board.follow(engine.run(due), label, partial(tally.count, graph, group, rules)):
-        _warn(done)
+        warn(done)
     return survey_again(config, graph)
 
 
@@ -127,11 +138,8 @@ def judge(graph: Graph, subset: Subset) -> tuple[pa.Table, Verdicts]:
     return clips, select(clips, subset)
 
 
-def run_shards(
-    config: Config, graph: Graph, judged: tuple[pa.Table, Verdicts], engine: Engine, board: Board
-) -> tuple[list[Tar], dict[str, dict]]:
-    """Write the tars of the clips that are kept and publish them; the tars and what is known of each."""
-    clips, verdicts = judged
+def tars_of(config: Config, graph: Graph, clips: pa.Table, verdicts: Verdicts) -> list[Tar]:
+    """The shards that the clips which are kept make up."""
     lineage = {
         "subset": verdicts.subset.name,
         **{name: graph.nodes[name].fingerprint for name in graph.whole()},
@@ -139,20 +147,32 @@ def run_shards(
     kept = clips.filter(pa.array(verdicts.kept)).to_pylist()
     if not kept:
         raise UserError(_nothing_kept(config, graph, clips, verdicts))
-    tars = plan(kept, config.shards, lineage)
+    return plan(kept, config.shards, lineage)
+
+
+def tar_jobs(config: Config, graph: Graph, tars: list[Tar]) -> list[Job]:
+    """What is to do for `tars`."""
     (config.work / WHERE).mkdir(parents=True, exist_ok=True)
     due = [tar for tar in tars if finished(config.work, tar) is None]
+    faces = locate(graph, [row["clip_id"] for tar in due for row in tar.rows]) if due else {}
+    return [
+        TarJob(tar, config.shards, graph.library, config.work.absolute(), only(faces, tar.rows))
+        for tar in due
+    ]
+
+
+def run_shards(
+    config: Config, graph: Graph, judged: tuple[pa.Table, Verdicts], engine: Engine, board: Board
+) -> tuple[list[Tar], dict[str, dict]]:
+    """Write the tars of the clips that are kept and publish them; the tars and what is known of each."""
+    tars = tars_of(config, graph, *judged)
+    due = tar_jobs(config, graph, tars)
     state = "up to date" if not due else f"done, {len(due)} to do"
     board.say(f"{WHERE}: {len(tars) - len(due)}/{len(tars)} units {state}")
     board.expect(WHERE, len(tars), len(tars) - len(due))
     if due:
-        faces = locate(graph, [row["clip_id"] for tar in due for row in tar.rows])
-        todo: list[Job] = [
-            TarJob(tar, config.shards, graph.library, config.work.absolute(), only(faces, tar.rows))
-            for tar in due
-        ]
-        for done in board.follow(engine.run(todo), WHERE, partial(tally.count, graph, [WHERE], ())):
-            _warn(done)
+        for done in board.follow(engine.run(due), WHERE, partial(tally.count, graph, [WHERE], ())):
+            warn(done)
     notes = {tar.name: note for tar in tars if (note := finished(config.work, tar))}
     sets = shard_sets(config.work, tars, notes)
     if publish(Path(config.out) / "shards", sets):
@@ -180,7 +200,8 @@ def _nothing_kept(config: Config, graph: Graph, clips: pa.Table, verdicts: Verdi
     )
 
 
-def _warn(done: Done) -> None:
+def warn(done: Done) -> None:
+    """Say which rows were given up."""
     for row, reason in done.quarantined.items():
         print(f"warning: {done.job.key}, row {row}: {reason}", file=sys.stderr)
 

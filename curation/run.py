@@ -2,6 +2,7 @@
 
 python -m curation.run                      all stages, the verdicts of the subset, the shards, the report
 python -m curation.run --stage motion       motion, and first what it stands on
+python -m curation.run --engine slurm       the same as chained array jobs; ray: on a Ray cluster
 python -m curation.run plan                 what would run, and why
 python -m curation.run select --subset X    the funnel of another subset, from stored scores
 python -m curation.run explain CLIP_ID      every score and verdict of a clip
@@ -28,7 +29,7 @@ STAGES = (
     "caption",
     "shards",
 )
-VERBS = ("run", "plan", "select", "explain", "pairs", "verify")
+VERBS = ("run", "task", "plan", "select", "explain", "pairs", "verify")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,10 +40,10 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = top.add_subparsers(dest="verb", metavar="{run,plan,select,explain,pairs,verify}")
+    verbs = top.add_subparsers(dest="verb", metavar="{run,task,plan,select,explain,pairs,verify}")
     run = verbs.add_parser("run", parents=[shared], help="run what is due (the default)")
     run.add_argument("--stage", metavar="NAME", help=f"only up to this stage: {' '.join(STAGES)}")
-    run.add_argument("--engine", metavar="NAME", help="pool (default) or ray: where the work is done")
+    run.add_argument("--engine", metavar="NAME", help="pool (default), ray or slurm: where the work is done")
     run.add_argument("--workers", type=int, metavar="N", help="processes; 0 for one per core")
     run.add_argument(
         "--retry",
@@ -52,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
         help="ask again for files that could not be fetched, captions that failed, or both (the default)",
     )
     run.add_argument("--no-mlflow", action="store_true", help="do not log the run")
+    task = verbs.add_parser("task", parents=[shared], help="a share of one step: a task of an array job")
+    task.add_argument("--step", required=True, metavar="NAME", help="a stage, or stages with one decode: A+B")
+    task.add_argument("--shard-of", required=True, metavar="K/N", help="every N-th unit, from the K-th on")
     verbs.add_parser("plan", parents=[shared], help="what would run, and why")
     scores = argparse.ArgumentParser(add_help=False)
     scores.add_argument(

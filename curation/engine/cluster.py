@@ -54,7 +54,8 @@ class OnRay:
 class Shared:
     """Folders that every node must have at the same path, and a file by which it is known."""
 
-    input: Path
+    input: Path | None
+    "The input, where it is a file or folder"
     mark: Path
     content: str
     "Of `mark`: another run's, or another node's own disk, holds something else"
@@ -65,13 +66,14 @@ class Shared:
             here = self.mark.read_text()
         except OSError:
             here = None
-        if here == self.content and self.input.is_dir():
+        if here == self.content and (self.input is None or self.input.exists()):
             return None
         from socket import gethostname
 
+        folders = " and ".join(str(path) for path in (self.input, self.mark.parent) if path)
         return (
-            f"The node {gethostname()} does not see the files of this run. On a cluster, {self.input} and "
-            f"{self.mark.parent} must be on storage that all nodes share, under the same path."
+            f"The node {gethostname()} does not see the files of this run. On a cluster, {folders} must be "
+            "on storage that all nodes share, under the same path."
         )
 
 

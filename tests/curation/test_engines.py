@@ -80,7 +80,7 @@ def test_a_killed_run_leaves_no_process_and_the_next_run_clears_its_files(config
     said = finish(process)
     assert process.returncode == 0, said
     assert not litter() & before
-    assert {path.name for path in out.iterdir()} == {".lock", "work"}
+    assert {path.name for path in out.iterdir()} == {".lock", ".lock-tasks", "work"}
 
 
 def test_an_engine_is_named_by_option_or_config(config, tmp_path):
@@ -114,7 +114,7 @@ def test_a_run_in_a_folder_where_another_works_is_refused_before_it_starts_anyth
         said = finish(process)
     assert process.returncode == 2
     assert f"Another curation run (process {os.getpid()} on " in said
-    assert {path.name for path in out.iterdir()} == {".lock"}
+    assert {path.name for path in out.iterdir()} == {".lock", ".lock-tasks"}
 
 
 def test_workers_wait_for_rows_as_long_as_the_settings_say(config, tmp_path):
