@@ -50,9 +50,8 @@ class Session:
         address = os.environ.get("RAY_ADDRESS", "local")
         if address == "local":
             cores = max(len(os.sched_getaffinity(0)), self.workers)
-            ray().init("local", num_cpus=cores, object_store_memory=OBJECTS, num_gpus=num_gpus,
-                       include_dashboard=False,
-                       _temp_dir=str(self._temporary()), _node_ip_address="127.0.0.1", **quiet)  # fmt: skip
+            ray().init("local", num_cpus=cores, num_gpus=num_gpus, object_store_memory=OBJECTS,
+                       include_dashboard=False, _temp_dir=str(self._temporary()), **quiet)  # fmt: skip
             self.ours = True
         else:
             try:
