@@ -22,8 +22,8 @@ def litter() -> set[Path]:
 
 
 def alive(group: int, seconds: float = 30) -> list[str]:
-    """Processes of a group that do not end within that time. Two of Ray's agents, which do no work, try to tell
-    of their cluster's sudden end for a minute before they go."""
+    """Processes of a group that do not end within that time. Two of Ray's agents, which do no work, try to
+    tell of their cluster's sudden end for a minute before they go."""
     until = time.monotonic() + seconds
     while True:
         listed = subprocess.run(["ps", "-eo", "pgid,stat,args"], capture_output=True, text=True, check=True)
