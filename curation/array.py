@@ -110,7 +110,8 @@ def _units(graph: Graph, stages: list[str], part: int, parts: int) -> list[Job]:
         raise UserError(f"--step {'+'.join(stages)}: these stages share no decode; give one step for each.")
     alone = isinstance(graph.nodes[stages[0]].stage, BarrierStage)
     mine = {unit.name for k, unit in enumerate(graph.units) if alone or k % parts == part}
-    for name in {parent for stage in stages for parent in graph.nodes[stage].columns} - {*stages}:
+    parents = {parent for stage in stages for parent in graph.nodes[stage].columns} - {*stages}
+    for name in [name for name in graph.nodes if name in parents]:
         if behind := mine & {*graph.nodes[name].missing}:
             step = "+".join(stages)
             raise UserError(f"{step} stands on {name}, which {len(behind)} units lack. Run it first.")

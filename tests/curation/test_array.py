@@ -44,7 +44,7 @@ def test_a_stage_that_sees_all_rows_has_one_task(config):
 
 def test_a_step_before_its_time_or_of_strangers_is_refused(config):
     graph = pipeline.survey(config())
-    with pytest.raises(UserError, match="motion stands on split, which"):
+    with pytest.raises(UserError, match="motion stands on ingest, which 3 units lack"):
         array._units(graph, ["motion"], 0, 1)
     with pytest.raises(UserError, match="no stage 'moton'"):
         array._units(graph, ["moton"], 0, 1)
