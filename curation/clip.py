@@ -127,6 +127,9 @@ COLUMNS: dict[str, Column] = {
     "signature": Column(
         pa.binary(), "sampled frames as tiny RGB pictures: a byte k, a byte s, uint8 [k s s 3]"
     ),
+    "meaning": Column(
+        pa.list_(pa.float32()), "mean of the sampled frames in the space of embed.clip, length 1"
+    ),
     # faces
     "face_counts": Column(pa.list_(WHOLE), "faces on each frame that was sampled, one a second"),
     "face_rate": Column(REAL, "part of these frames with at least one face"),
@@ -168,7 +171,9 @@ COLUMNS: dict[str, Column] = {
         TEXT, "clip_id that names the group of near-duplicates, null for a clip without any"
     ),
     "similarity": Column(REAL, "largest cosine with another clip of its group"),
-    "cluster": Column(WHOLE, "merged k-means cluster of the embedding"),
+    "cluster": Column(WHOLE, "merged k-means cluster of the meaning, or else of the embedding"),
+    "concept": Column(TEXT, "nearest of the concepts of the taxonomy that found the clip"),
+    "human": Column(FLAG, "a human verb or expression of the taxonomy found the clip"),
     # caption
     "caption": Column(TEXT, "what the clip shows"),
     "caption_source": Column(TEXT, "sidecar | model | measured: what kind of author it has"),
@@ -176,9 +181,7 @@ COLUMNS: dict[str, Column] = {
 }
 
 # Columns that rules of the project's subsets ask for and no stage writes yet: `select` says so.
-PLANNED: dict[str, Column] = {
-    "human": Column(FLAG, "near a human verb or expression of the taxonomy"),
-}
+PLANNED: dict[str, Column] = {}
 COLUMNS |= PLANNED
 
 

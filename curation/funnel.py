@@ -7,11 +7,12 @@ from rich.console import Console
 from rich.table import Table
 
 from curation.clip import COLUMNS, PLANNED
-from curation.rules import SKIPPED, Threshold
+from curation.rules import SKIPPED, Resample, Threshold
 from curation.select import Verdicts
 from curation.stages.keyframes import Keyframes
 
 HINTS = {
+    "human": "It needs an open_clip model, embed.clip; or spare clips with faces: preserve: face_rate.",
     "single_face": "The faces stage has not run: --stage faces, or a run with this subset.",
     "face_similarity": "The faces stage has not run, or no two neighbouring samples have one face each.",
     "diegetic": "It needs towers by path: audio.image_tower and audio.sound_tower.",
@@ -43,6 +44,11 @@ def remarks(verdicts: Verdicts) -> list[str]:
     """What a funnel must not hide: rules without a score, and clips that the cascade did not measure."""
     found = []
     for rule, step in zip(verdicts.subset.rules, verdicts.funnel, strict=True):
+        if step.idle and isinstance(rule, Resample):
+            found.append(
+                f"rule {rule.name!r} spares no clip: none has the score {rule.preserve!r}. "
+                f"{unwritten(str(rule.preserve))}"
+            )
         if not step.idle or not isinstance(rule, Threshold):
             continue
         if rule.missing == "keep" and rule.score in Keyframes.adds:

@@ -187,24 +187,26 @@ class Unique(Rule):
 @dataclass(frozen=True, kw_only=True)
 class Resample(Rule):
     """Keep a row with a chance of 1/sqrt(rows left in its group), scaled so that the smallest group stays
-    whole."""
+    whole. Rows that `preserve` marks are not thinned and not counted: their frequency stays."""
 
     kind: ClassVar[str] = "resample"
     in_order: ClassVar[bool] = True
     resample: str
     seed: int = 0
+    preserve: str | None = None
+    "A column: a flag, or a number that marks a row where it is above 0"
 
     def __post_init__(self):
-        if self.resample not in COLUMNS:
-            raise UserError(
-                f"Rule {self.name!r}: there is no column {self.resample!r}{suggest(self.resample, COLUMNS)}."
-            )
+        for name in (self.resample, self.preserve or self.resample):
+            if name not in COLUMNS:
+                raise UserError(f"Rule {self.name!r}: there is no column {name!r}{suggest(name, COLUMNS)}.")
 
     def columns(self) -> list[str]:
-        return [self.resample, "clip_id"]
+        return [self.resample, "clip_id", *([self.preserve] if self.preserve else [])]
 
     def judge(self, table: pa.Table, alive: Bool[np.ndarray, " n"]) -> Judged:
-        rows = np.flatnonzero(alive & table.column(self.resample).is_valid().to_numpy())
+        thinned = alive & ~self._preserved(table)
+        rows = np.flatnonzero(thinned & table.column(self.resample).is_valid().to_numpy())
         failing, chance = np.zeros(len(table), bool), np.ones(len(table))
         if len(rows):
             groups = table.column(self.resample).take(pa.array(rows)).to_numpy()
@@ -214,8 +216,14 @@ class Resample(Rule):
             failing[rows] = np.array([_dice(self.seed, clip) for clip in clips]) >= chance[rows]
         return Judged(failing, nothing(table), chance)
 
+    def _preserved(self, table: pa.Table) -> Bool[np.ndarray, " n"]:
+        if self.preserve is None:
+            return nothing(table)
+        return table.column(self.preserve).cast(pa.float64()).fill_null(0.0).to_numpy() > 0
+
     def says(self) -> str:
-        return f"chance 1/sqrt(size of {self.resample})"
+        kept = f", all with {self.preserve}" if self.preserve else ""
+        return f"chance 1/sqrt(size of {self.resample}){kept}"
 
 
 @dataclass(frozen=True)

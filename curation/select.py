@@ -95,8 +95,9 @@ def select(table: pa.Table, subset: Subset) -> Verdicts:
 
 
 def idle(rule: Rule, table: pa.Table) -> bool:
-    """Whether no row has the score that the rule looks at."""
-    return isinstance(rule, Threshold) and table.column(rule.score).null_count == len(table) > 0
+    """Whether no row has the score that the rule looks at, or by which it spares some."""
+    score = rule.score if isinstance(rule, Threshold) else getattr(rule, "preserve", None)
+    return score is not None and table.column(score).null_count == len(table) > 0
 
 
 def _kept_without(table: pa.Table, subset: Subset, fixed: Sequence[Judged | None], left_out: int) -> int:

@@ -17,7 +17,15 @@ from storage import atomic_path, fingerprint
 
 FILE = "scores.parquet"  # in the output folder
 MARK = "graph"  # its metadata
-HEAVY = ("embedding", "mirrored", "signature", "face_embedding", "face_references", "sidecar")  # not scores
+HEAVY = (
+    "embedding",
+    "mirrored",
+    "signature",
+    "meaning",
+    "face_embedding",
+    "face_references",
+    "sidecar",
+)  # not scores
 
 
 def score_columns(graph: Graph) -> list[str]:

@@ -7,7 +7,7 @@ rejected.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +15,12 @@ import pyarrow as pa
 from console import UserError
 from curation.clip import COLUMNS
 from curation.stage import BarrierStage, Row, resource
+from storage import hash_file
 
 if TYPE_CHECKING:
     from curation.scores.duplicates import Pair
+
+HEAVY = ("embedding", "mirrored", "signature", "meaning")  # columns that are read as arrays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +31,12 @@ class Content(BarrierStage):
     version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = (
         "clip_id", "frames", "short_side", "sharpness", "border", "text_score", "embedding",
-        "mirrored", "signature", "bytes",
+        "mirrored", "signature", "meaning", "bytes",
         "file_seconds", "file_fps", "width", "height",
     )  # fmt: skip
-    adds: ClassVar[tuple[str, ...]] = ("quality", "duplicate_group", "similarity", "cluster")
+    adds: ClassVar[tuple[str, ...]] = (
+        "quality", "duplicate_group", "similarity", "cluster", "concept", "human",
+    )  # fmt: skip
 
     similarity: float = 0.82
     "Cosine of features from which a pair is looked at; the paper's 0.99 belongs to SSCD"
@@ -43,18 +48,33 @@ class Content(BarrierStage):
     "Cosine of two centroids from which their clusters are one"
     seed: int = 0
     "Of k-means"
+    taxonomy: str = "configs/curation/concepts/people.yaml"
+    "Concepts that are looked for where embed.clip is given; empty looks for none"
+    concept_clips: int = 1000
+    "Clips that each concept finds at most"
+    concept_cosine: float = 0.2
+    "Least cosine of a clip with the words of a concept; the paper gives none"
+    clip: str = resource("")
+    "The folder of embed.clip: a run fills it in"
     most_pairs: int = resource(20_000_000)
     "Candidate pairs after which the stage gives up and asks for a higher similarity"
 
+    def __post_init__(self):
+        if self.concept_clips < 1 or not -1 <= self.concept_cosine <= 1:
+            raise UserError("content: concept_clips must be at least 1 and concept_cosine from -1 to 1.")
+
     def open(self, root: Path) -> Callable[[pa.Table], pa.Table]:
         def content(table: pa.Table) -> pa.Table:
-            rows = table.drop_columns(["embedding", "mirrored", "signature"]).to_pylist()
+            rows = table.drop_columns([*HEAVY]).to_pylist()
             measured = np.flatnonzero(table.column("embedding").is_valid().to_numpy(zero_copy_only=False))
             order = measured[np.argsort([rows[k]["clip_id"] for k in measured], kind="stable")]
             added: list[Row] = [{} for _ in rows]
             if len(order):
                 subset = table.take(pa.array(order))
-                self._mark_clusters(matrix(subset, "embedding"), order, added)
+                meant = subset.column("meaning").null_count == 0
+                self._mark_clusters(matrix(subset, "meaning" if meant else "embedding"), order, added)
+                if meant and self.taxonomy:
+                    self._mark_concepts(matrix(subset, "meaning"), order, added)
                 pairs = near_duplicates(subset, self)
                 mark_groups(pairs, [rows[k]["clip_id"] for k in order], [added[k] for k in order])
                 for k in order:
@@ -71,6 +91,33 @@ class Content(BarrierStage):
         count = max(min(self.clusters, len(order) // 8), 1)
         for k, name in zip(order, cluster(plain, count, self.merge, self.seed), strict=True):
             added[k]["cluster"] = int(name)
+
+    def weights(self) -> dict[str, str]:
+        """Of the words: those of the model are its parent's."""
+        if not self.clip or not self.taxonomy:
+            return {}
+        from curation.scores.concepts import find_taxonomy
+
+        return {"taxonomy": hash_file(find_taxonomy(Path(self.taxonomy)))}
+
+    def settings(self) -> dict[str, Any]:
+        """Files count by their content, wherever they lie; what nobody reads counts for nothing."""
+        named = ("taxonomy", "concept_clips", "concept_cosine")
+        found = {key: value for key, value in super().settings().items() if key not in named}
+        if not self.clip or not self.taxonomy:
+            return found
+        return {**found, "concept_clips": self.concept_clips, "concept_cosine": self.concept_cosine}
+
+    def _mark_concepts(self, meanings: np.ndarray, order: np.ndarray, added: list[Row]) -> None:
+        from curation.scores.concepts import read_taxonomy, retrieve
+        from curation.scores.meaning import JointSpace
+
+        concepts = read_taxonomy(Path(self.taxonomy))
+        texts = JointSpace(Path(self.clip)).texts([concept.text for concept in concepts])
+        human = np.array([concept.human for concept in concepts])
+        found = retrieve(meanings, texts, human, self.concept_clips, self.concept_cosine)
+        for k, concept, person in zip(order, found.concept.tolist(), found.human.tolist(), strict=True):
+            added[k] |= {"concept": concepts[concept].name if concept >= 0 else None, "human": person}
 
 
 def near_duplicates(table: pa.Table, stage: Content) -> list["Pair"]:

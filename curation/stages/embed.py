@@ -4,8 +4,9 @@ on."""
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from console import UserError
 from curation.footage import Observer, sample_indices
 from curation.stage import FootageStage, Gated, Row
 from storage import hash_file
@@ -17,7 +18,7 @@ class Embed(Gated, FootageStage):
 
     name: ClassVar[str] = "embed"
     reads: ClassVar[tuple[str, ...]] = ("frames",)
-    adds: ClassVar[tuple[str, ...]] = ("embedding", "mirrored", "signature")
+    adds: ClassVar[tuple[str, ...]] = ("embedding", "mirrored", "signature", "meaning")
 
     frames: int = 3
     "Frames sampled"
@@ -26,19 +27,46 @@ class Embed(Gated, FootageStage):
     signature: int = 32
     "Pixels of each side of the tiny pictures that tell a copy from a look-alike"
 
+    clip: str = ""
+    """Folder of an open_clip model (open_clip_config.json and safetensors), which puts clips and words into
+    one space: concepts and clusters stand on it. Without it meaning stays empty"""
+
+    def __post_init__(self):
+        if self.frames < 1 or self.size < 32 or not 8 <= self.signature <= 255:
+            raise UserError("embed: frames must be at least 1, size at least 32, signature from 8 to 255.")
+        if self.clip:
+            from curation.scores.meaning import files_of
+
+            files_of(Path(self.clip))
+
     def weights(self) -> dict[str, str]:
         from importlib.metadata import version
 
         from curation.scores.packaged import backbone_weights
 
-        return {"efficientnet_lite0": hash_file(backbone_weights()), "timm": version("timm")}
+        found = {"efficientnet_lite0": hash_file(backbone_weights()), "timm": version("timm")}
+        if self.clip:
+            from curation.scores.meaning import files_of
+
+            found |= {key: hash_file(path) for key, path in files_of(Path(self.clip)).items()}
+        return found
+
+    def settings(self) -> dict[str, Any]:
+        """Which model is in the hashes of its files, wherever they lie."""
+        return {**super().settings(), "clip": bool(self.clip)}
 
     def open(self, root: Path) -> Callable[[Row], list[Observer]]:
         from curation.scores.features import Backbone, Features
 
-        backbone = Backbone(self.size)
+        backbone, space = Backbone(self.size), None
+        if self.clip:
+            from curation.scores.meaning import JointSpace, Meaning
+
+            space = JointSpace(Path(self.clip))
 
         def observers(row: Row) -> list[Observer]:
-            return [Features(backbone, sample_indices(row["frames"], self.frames), self.signature)]
+            indices = sample_indices(row["frames"], self.frames)
+            seen: list[Observer] = [Features(backbone, indices, self.signature)]
+            return seen if space is None else [*seen, Meaning(space, indices)]
 
         return observers

@@ -92,6 +92,29 @@ def test_resampling_keeps_the_inverse_root_of_the_size_of_a_cluster():
     assert sorted(shuffled[np.flatnonzero(again)].tolist()) == kept
 
 
+@pytest.mark.parametrize(("column", "marks"), [("human", (True, False)), ("face_rate", (0.2, 0.0))])
+def test_clips_with_people_keep_their_frequency_when_others_are_thinned(column, marks):
+    clusters = [0] * 50 + [1] * 2000
+    people = [marks[k % 2] if k % 4 < 2 else None for k in range(2050)]
+    rule = Resample(name="r", resample="cluster", preserve=column)
+    verdicts, kept = chosen([rule], cluster=clusters, **{column: people})
+    spared = {k for k, mark in enumerate(people) if mark == marks[0]}
+    assert spared <= set(kept)
+    counts = [sum(clusters[k] == name for k in kept if k not in spared) for name in (0, 1)]
+    sizes = [sum(clusters[k] == name for k in range(2050) if k not in spared) for name in (0, 1)]
+    assert counts[0] == sizes[0]
+    assert counts[1] == pytest.approx((sizes[0] * sizes[1]) ** 0.5, rel=0.15)
+    assert (verdicts.weights[sorted(spared)] == 1).all()
+    assert remarks(verdicts) == []
+
+
+def test_resampling_that_spares_nobody_is_told():
+    rule = Resample(name="r", resample="cluster", preserve="human")
+    verdicts, _ = chosen([rule], cluster=[0, 1], human=[None, None])
+    assert "spares no clip" in remarks(verdicts)[0]
+    assert "embed.clip" in remarks(verdicts)[0]
+
+
 def test_an_error_of_a_stage_rejects():
     rows = table(short_side=[1, 1]).append_column("visual_error", pa.array([None, "broken"], pa.string()))
     assert select(rows, Subset("t", (Measured(name="m", measured=("visual",)),))).kept.tolist() == [
