@@ -117,7 +117,7 @@ def copies(clips: int, seed: int, folder: Path) -> int:
     )
     with pipeline.pool_of(config) as engine:
         graph = pipeline.run_tables(config, "embed", engine)
-    rows = table.load(graph, ["source", "sha256", "embedding", "mirrored", "signature"])
+    rows = table.load(graph, ["source", "sha256", "embedding", "mirrored", "signature", "copy"])
     rows = rows.filter(rows.column("embedding").is_valid())
     pairs = near_duplicates(rows, config.content)
     files, hashes = (rows.column(name).to_pylist() for name in ("source", "sha256"))

