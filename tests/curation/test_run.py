@@ -170,9 +170,10 @@ def test_the_whole_run_and_its_verbs(raw, tmp_path):
 
 
 def facts_of(outcome) -> dict:
-    from curation.report import _files
+    from curation.report.facts import file_facts
+    from curation.table import files
 
-    return _files(outcome)
+    return file_facts(files(outcome.graph))
 
 
 def clips_without(outcome, score: str) -> int:
