@@ -45,6 +45,20 @@ def catalogue(text: str, handling: Handling, copies: Path) -> Catalogue:
     return Catalogue(folder.absolute(), tuple(found[name] for name in sorted(found)), finder.marks)
 
 
+def folder_of(text: str) -> Path | None:
+    """The folder of this disk that holds what `text` names; None for an address."""
+    text = text.removeprefix("file://")
+    if is_remote(text):
+        return None
+    path = Path(text)
+    if path.is_dir() or not (path.is_file() or is_pattern(text)):
+        return path
+    if path.is_file():
+        return path.parent
+    before = text[: min(text.index(sign) for sign in "*?[" if sign in text)]
+    return Path(before or ".") if before.endswith("/") or not before else Path(before).parent
+
+
 class _Finder:
     """Opens what holds names of files."""
 
@@ -61,8 +75,7 @@ class _Finder:
                 return path.parent, self._listed(path.parent, None, text, path.read_bytes())
             return path.parent, self._files(path.parent, [path.name])
         if is_pattern(text):
-            before = text[: min(text.index(sign) for sign in "*?[" if sign in text)]
-            folder = Path(before).parent if not before.endswith("/") else Path(before or ".")
+            folder = folder_of(text) or Path(".")
             names = (Path(name) for name in glob.glob(text, recursive=True))
             kept = [p.relative_to(folder).as_posix() for p in names if p.is_file() and _holds(p.name)]
             return folder, self._files(folder, sorted(kept))

@@ -73,7 +73,8 @@ def items_in(tar: str, found: Index, state: object) -> Iterator[Item]:
     videos = sorted(name for name in names if is_video(name))
     for name in videos:
         stem = _key(name)
-        beside = next((f"{stem}{suffix}" for suffix in SIDECAR_SUFFIXES if f"{stem}{suffix}" in names), None)
+        ends = reversed(SIDECAR_SUFFIXES)  # text first: JSON in a shard is often about other things
+        beside = next((f"{stem}{suffix}" for suffix in ends if f"{stem}{suffix}" in names), None)
         kept = None if beside is None else f"{tar}{INSIDE}{beside}"
         yield Item(f"{tar}{INSIDE}{name}", state, kept)
     if found.fault or not videos:

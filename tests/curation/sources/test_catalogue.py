@@ -3,13 +3,14 @@
 import json
 import os
 import tarfile
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from console import UserError
-from curation.sources.catalogue import catalogue
+from curation.sources.catalogue import catalogue, folder_of
 from curation.sources.handling import Handling
 from curation.sources.library import Library
 
@@ -59,6 +60,15 @@ def test_a_folder_a_pattern_and_a_file(find, tree, tmp_path):
     assert [item.source for item in find(tree / "deep" / "[1].mp4").items] == ["[1].mp4"]
     with pytest.raises(UserError, match="No video"):
         find(tree / "*.avi")
+
+
+def test_the_folder_of_an_input_is_what_nodes_must_share(tree, monkeypatch):
+    for text in (tree, tree / "a.mp4", tree / "*.mp4", tree / "l?.mp4"):
+        assert folder_of(str(text)) == tree
+    assert folder_of(str(tree / "deep" / "**" / "*.mp4")) == tree / "deep"
+    assert folder_of("s3://bucket/a/*.mp4") is None
+    monkeypatch.chdir(tree)
+    assert folder_of("*.mp4") == Path(".")
 
 
 def test_a_name_that_is_no_text_is_found_again(find, tree, tmp_path):
@@ -125,7 +135,8 @@ def test_a_list_that_cannot_be_used_says_why(find, tmp_path, name, content, says
 
 def test_videos_in_tars_come_with_their_captions(find, tree, tmp_path):
     write_tar(
-        tree / "pack" / "0.tar", {"k/x.mp4": b"X", "k/x.txt": b"words", "k/x.jpg": b"-", "y.1.mp4": b"Y"}
+        tree / "pack" / "0.tar",
+        {"k/x.mp4": b"X", "k/x.txt": b"words", "k/x.json": b"{}", "k/x.jpg": b"-", "y.1.mp4": b"Y"},
     )
     found = find(tree / "pack")
     assert [item.source for item in found.items] == ["0.tar::k/x.mp4", "0.tar::y.1.mp4"]
