@@ -13,7 +13,7 @@ from rich.table import Table
 
 from console import Board, UserError
 from console.board import Listener
-from curation import array, pairing, pipeline, planning, table
+from curation import array, neighbours, pairing, pipeline, planning, table
 from curation.config import TABLE_STAGES, Config, check_stage, load
 from curation.engine.job import Engine
 from curation.engines import engine_of
@@ -163,6 +163,27 @@ def _generated(config: Config, clips: list[Row], folder: Path) -> pa.Table:
     why = ", ".join(f"{count} {reason}" for reason, count in sorted(found.dropped.items())) or "none"
     print(f"{folder}: {len(found.rows)} pictures kept; dropped: {why}")
     return pairing.generated(clips, found.rows, config.shards.val_fraction)
+
+
+def nearest(options: Namespace) -> int:
+    """The clips nearest to seeds, of those that the subset keeps; a table in the output folder."""
+    config = settings(options)
+    graph, subset = pipeline.survey(config), read_subset(config.subset)
+    if any(graph.nodes[name].missing for name in ("split", "embed")):
+        raise UserError(f"Not all clips are embedded in {config.work}. Run first: --stage embed")
+    if options.each < 1:
+        raise UserError(f"--each is {options.each}; give at least 1.")
+    kept = judge(_scores(config, None, [*columns_of(subset.rules), *NAMES]), subset).kept
+    clips = table.load(graph, neighbours.COLUMNS)
+    seeds = neighbours.seeds_of(options.seeds, clips, lambda path: neighbours.embedder(config.embed)(path))
+    found = neighbours.neighbours(seeds, clips.filter(pa.array(kept)), options.each)
+    path = Path(config.out) / neighbours.FILE
+    with atomic_path(path) as temporary:
+        pq.write_table(found, temporary, compression="zstd")
+    chosen = len(found.column("clip_id").unique())
+    among = f"among the {options.each} nearest of {len(seeds)} seeds"
+    print(f"{path}: {chosen} of {kept.sum()} kept clips are {among}")
+    return 0
 
 
 def verify(options: Namespace) -> int:

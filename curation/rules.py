@@ -2,54 +2,24 @@
 
 import hashlib
 import operator
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from console import UserError
 from curation.clip import COLUMNS, error_column
+from curation.listed import Listed
+from curation.rule import Judged, Rule, nothing
 from curation.settings import build, suggest
 
 SKIPPED = "skipped"  # column of the score table: why the cascade measured no more of a row
-
-
-class Judged(NamedTuple):
-    """What one rule says of every row."""
-
-    failing: Bool[np.ndarray, " n"]
-    unknown: Bool[np.ndarray, " n"]
-    "Rows whose score was not measured because the cascade skipped them: neither pass nor fail"
-    chance: Float[np.ndarray, " n"] | float = 1.0
-    "With which resampling kept the others"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rule(ABC):
-    """Rejects some rows; `name` is the reason that they carry."""
-
-    in_order: ClassVar[bool] = False
-    "Whether what it says of a row depends on which rows the rules before it left"
-    name: str
-
-    @abstractmethod
-    def columns(self) -> list[str]:
-        """What it looks at."""
-
-    @abstractmethod
-    def judge(self, table: pa.Table, alive: Bool[np.ndarray, " n"]) -> Judged:
-        """The verdict of the rule alone. `alive`: rows that the rules before it left."""
-
-    @abstractmethod
-    def says(self) -> str:
-        """The rule in a few words, for the funnel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +204,7 @@ class Subset:
     rules: tuple[Rule, ...]
 
 
-KINDS = (Measured, Threshold, Unique, Resample)
+KINDS = (Measured, Threshold, Unique, Resample, Listed)
 
 
 def read_subset(name: str | Path) -> Subset:
@@ -279,11 +249,6 @@ def _among(column: pa.ChunkedArray, values: tuple[str, ...]) -> Bool[np.ndarray,
 
 def _all(table: pa.Table) -> Bool[np.ndarray, " n"]:
     return np.ones(len(table), bool)
-
-
-def nothing(table: pa.Table) -> Bool[np.ndarray, " n"]:
-    """No row."""
-    return np.zeros(len(table), bool)
 
 
 def skipped_rows(table: pa.Table) -> Bool[np.ndarray, " n"]:

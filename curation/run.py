@@ -7,6 +7,7 @@ python -m curation.run plan                 what would run, and why
 python -m curation.run select --subset X    the funnel of another subset, from stored scores
 python -m curation.run explain CLIP_ID      every score and verdict of a clip
 python -m curation.run pairs                for each clip kept, other clips of the same person
+python -m curation.run nearest SEED ...     clips near chosen ones: clip ids, files of the run, other videos
 python -m curation.run verify DIR           whether shards are whole
 """
 
@@ -29,7 +30,7 @@ STAGES = (
     "caption",
     "shards",
 )
-VERBS = ("run", "task", "plan", "select", "explain", "pairs", "verify")
+VERBS = ("run", "task", "plan", "select", "explain", "pairs", "nearest", "verify")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = top.add_subparsers(dest="verb", metavar="{run,task,plan,select,explain,pairs,verify}")
+    verbs = top.add_subparsers(dest="verb", metavar="{run,task,plan,select,explain,pairs,nearest,verify}")
     run = verbs.add_parser("run", parents=[shared], help="run what is due (the default)")
     run.add_argument("--stage", metavar="NAME", help=f"only up to this stage: {' '.join(STAGES)}")
     run.add_argument("--engine", metavar="NAME", help="pool (default), ray or slurm: where the work is done")
@@ -71,6 +72,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="pictures of the clips' persons that an image model made",
     )
+    nearest = verbs.add_parser("nearest", parents=[shared], help="the clips that are nearest to seeds")
+    nearest.add_argument("seeds", nargs="+", metavar="SEED", help="clip_id, file of the run, or any video")
+    nearest.add_argument("--each", type=int, default=20, metavar="K", help="clips for a seed (default 20)")
     verify = verbs.add_parser("verify", help="check shards against their index")
     verify.add_argument("folder", type=Path)
     return top
