@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.curation_audio import in_matroska
@@ -10,8 +11,10 @@ from console import UserError
 from curation import pipeline, table
 from curation.footage import watch
 from curation.scores.borders import Borders
+from curation.scores.packaged import speech_models
+from curation.scores.speech import Listener
 from curation.scores.vmaf_motion import VmafMotion
-from curation.sound import read_sound
+from curation.sound import mono, read_sound
 from curation.stages.audio import AudioScores
 from curation.stages.ingest import Ingest
 from curation.stages.split import Split
@@ -134,3 +137,18 @@ def test_the_first_of_two_streams_of_sound_is_read():
     sound = read_sound(MEDIA / "torchcodec/nasa_13013.mp4", 3.0, 9.0)
     assert sound is not None
     assert (sound.rate, sound.layout, sound.coverage) == (8000, "stereo", 1.0)
+
+
+def test_noise_behind_a_narrator_is_heard_by_dnsmos():
+    try:
+        listener = Listener(speech_models()["listener"], 1)
+    except UserError as error:
+        pytest.skip(str(error))
+    sound = read_sound(MEDIA / "video2dataset/test_video.mp4", 10.0, 20.0)
+    assert sound is not None
+    clean = mono(sound)
+    noise = 0.05 * np.random.default_rng(0).standard_normal(len(clean)).astype(np.float32)
+    before, after = listener.opinions(clean), listener.opinions(clean + noise)
+    lost = {name: before[name] - after[name] for name in before}
+    assert lost["dnsmos_noise"] > lost["dnsmos_overall"] > lost["dnsmos_speech"] > 0
+    assert lost["dnsmos_overall"] > 0.5
