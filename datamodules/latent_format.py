@@ -55,13 +55,14 @@ class LatentFormat:
         with np.load(io.BytesIO(raw["text.npz"]), allow_pickle=False) as arrays:
             text = [arrays[name] for name in sorted(arrays)]  # embedding, embedding1, embedding2
         facts = json.loads(raw["json"])
-        latent, first = self._normalised(latent), None
+        latent, first = self.normalised(latent), None
         if "first.npy" in raw:
-            first = self._normalised(np.load(io.BytesIO(raw["first.npy"]), allow_pickle=False))
+            first = self.normalised(np.load(io.BytesIO(raw["first.npy"]), allow_pickle=False))
         about = {"caption": facts.get("caption") or "", "fps": float(facts["fps"]), "bucket": facts["bucket"]}
         return Encoded(latent, text, clip_id, first=first, **about)
 
-    def _normalised(self, latent: np.ndarray) -> np.ndarray:
+    def normalised(self, latent: np.ndarray) -> np.ndarray:
+        """To zero mean and unit deviation per channel, float32."""
         return ((latent - self.mean) / self.std).astype(np.float32)
 
     def collate(self, items: list[Encoded], numbers: Batch, epoch: int | None) -> dict[str, Any]:

@@ -79,6 +79,11 @@ class LatentData(ShardData):
         sets = [self.open(split) for split in self.training_splits]
         return {name: count for shards in reversed(sets) for name, count in shards.counts.items()}
 
+    def made_of(self) -> dict[str, str]:
+        """What the latents are of, for a run that goes on to compare."""
+        buckets = ", ".join(f"{name} ({count})" for name, count in sorted(self.buckets.items()))
+        return {"TAE": self.facts["tae"][:16], "text encoder": self.facts["text"][:16], "buckets": buckets}
+
     @property
     def facts(self) -> dict[str, Any]:
         """Which TAE and text encoder made the training set, and the latents' statistics."""

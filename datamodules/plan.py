@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from console import UserError
 from datamodules.shards import ShardSet
 
 Batch = np.ndarray  # int64 [b]: numbers of samples
@@ -42,7 +43,9 @@ class Order:
             return self.batch_size
         if bucket not in self.batch_size:
             given = ", ".join(self.batch_size)
-            raise ValueError(f"{self.key} has no entry for bucket '{bucket}'; it has: {given}.")
+            raise UserError(
+                f"{self.key} has no entry for bucket '{bucket}' of the shards; it has: {given}. Add one."
+            )
         return self.batch_size[bucket]
 
     def __post_init__(self) -> None:

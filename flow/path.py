@@ -43,6 +43,10 @@ class Path:
         """Times at quantiles in (0, 1) of their distribution in training: the logit-normal."""
         return torch.sigmoid(torch.special.ndtri(of))
 
+    def rank(self, time: Float[Tensor, " n"], mean: float = 0.0) -> Float[Tensor, " n"]:
+        """The part of training times below each: undoes `quantile` where `mean` is 0."""
+        return torch.special.ndtr(torch.logit(time) - mean)
+
     def draw(self, count: int, mean: float = 0.0) -> Float[Tensor, " count"]:
         """Times for training; `mean` moves their logits."""
         return draw_times(count, mean=mean)
@@ -63,6 +67,10 @@ class CosinePath(Path):
     def quantile(self, of: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Every time is as likely as the others."""
         return of
+
+    def rank(self, time: Float[Tensor, " n"], mean: float = 0.0) -> Float[Tensor, " n"]:
+        """The time itself; even times have no `mean`."""
+        return time
 
     def draw(self, count: int, mean: float = 0.0) -> Float[Tensor, " count"]:
         """Times for training.

@@ -20,7 +20,10 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel | None:
     """An average of `model` that begins where it stands; None for a decay of 0."""
     if not 0 <= decay < 1:
         raise ValueError(f"ema must be in [0, 1); {decay} came.")
-    return AveragedModel(model, avg_fn=Average(decay)) if decay else None
+    if not decay:
+        return None
+    average = AveragedModel(model, avg_fn=Average(decay))
+    return average.requires_grad_(False)
 
 
 def follow(average: AveragedModel | None, model: nn.Module) -> None:

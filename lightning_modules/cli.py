@@ -61,6 +61,7 @@ what a config holds (each key is also an option, as --trainer.max_steps 100):
   memory     limit (GB of a process; null: what its GPU has free; 0: never refuse a fit that will not fit)
   non_finite in_a_row (steps that may be left out because their loss or gradient is no number)
   rollback   times, spike, window: back to the last checkpoint without the samples of such steps or leaps
+  throughput peak (FLOP/s of one device, for MFU; null: of its data sheet, or as a processor is measured)
   watchdog   seconds without a sign of life until the run says who waits for whom, and ends
   mlflow     experiment, tracking_uri, enabled
 A value may be a path to another YAML (data: data/clips.yaml), read relative to the file that names it.

@@ -15,7 +15,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from storage import is_sealed, read_seal, write_json, write_text
 LIMITS = ("trainer.max_steps", "trainer.max_epochs", "trainer.max_time")
 HARMLESS = (  # settings that do not change what is learnt; everything else does
     *LIMITS, "run_dir", "restart", "requeue", "ckpt_path", "weights_only", "checkpoint", "samples", "mlflow",
-    "memory", "non_finite", "rollback", "watchdog", "trainer.min_steps", "trainer.min_epochs",
+    "memory", "throughput", "non_finite", "rollback", "watchdog", "trainer.min_steps", "trainer.min_epochs",
     "trainer.logger", "trainer.default_root_dir",
     "trainer.log_every_n_steps", "trainer.val_check_interval", "trainer.check_val_every_n_epoch",
     "trainer.limit_val_batches", "trainer.num_sanity_val_steps", "trainer.profiler",
@@ -104,15 +104,21 @@ class RunFolder:
         """Write `facts` over those of the same name in run.json."""
         write_json(self.path / "run.json", {**self.facts(), **facts})
 
-    def check_same(self, config: str, data: str | None) -> None:
-        """Refuse to continue a run of another config or other data: its result would be a silent mix."""
+    def check_same(self, config: str, data: str | None, made_of: Mapping[str, str] | None = None) -> None:
+        """Refuse to continue a run of another config or other data: its result would be a silent mix.
+
+        `made_of` says what the data are made of, by what a user calls it.
+        """
         file = self.path / "config.yaml"
         if not file.is_file() or (self.newest() is None and not (self.path / "finished.json").is_file()):
             return  # nothing was learnt yet
         differences = list(changes(yaml.safe_load(file.read_text(encoding="utf-8")), yaml.safe_load(config)))
-        before = self.facts().get("data")
+        before, then = self.facts().get("data"), self.facts().get("made_of") or {}
         if data is not None and before is not None and before != data:
-            differences.append(f"the data itself: its fingerprint was {before}, now {data}")
+            now = made_of or {}
+            parts = [f"the data's {name}: {then[name]} then, {now[name]} now"
+                     for name in now if name in then and then[name] != now[name]]  # fmt: skip
+            differences += parts or [f"the data itself: its fingerprint was {before}, now {data}"]
         if differences:
             raise UserError(
                 f"'{self.path}' holds a run that was made otherwise:\n  " + "\n  ".join(differences) + "\n"

@@ -84,6 +84,7 @@ class StageCLI(LightningCLI):
         parser.add_lightning_class_args(RollBack, "rollback")
         parser.add_lightning_class_args(NonFinite, "non_finite")
         parser.add_lightning_class_args(MemoryGuard, "memory")
+        parser.add_lightning_class_args(Throughput, "throughput")
         parser.add_argument("--mlflow", type=Tracking, default=Tracking(), help="Where the run is recorded.")
         parser.link_arguments("run_dir", "trainer.default_root_dir")
 
@@ -121,8 +122,7 @@ class StageCLI(LightningCLI):
             keep_freed_memory()
         loggers = self._loggers(asked["logger"]) if self.subcommand == "fit" else []
         self._exporter = ExportModel()
-        ours = [GracefulStop(), SeedSteps(), Throughput(), TrainingProgress(), CutOnPlateau()]
-        ours.append(self._exporter)
+        ours = [GracefulStop(), SeedSteps(), TrainingProgress(), CutOnPlateau(), self._exporter]
         if loggers:
             ours.append(LearningRateMonitor(logging_interval="step"))
         theirs = asked["callbacks"] or []
@@ -187,8 +187,9 @@ class StageCLI(LightningCLI):
         if leads and restart and (old := folder.set_aside()):
             say(f"The earlier run is now in {old}.")
         data = self.datamodule.fingerprint() if hasattr(self.datamodule, "fingerprint") else None
+        made_of = self.datamodule.made_of() if hasattr(self.datamodule, "made_of") else None
         if leads or not restart:  # else the first process is moving the folder
-            folder.check_same(config, data)
+            folder.check_same(config, data, made_of)
             step = folder.finished(config)
             if step is not None:
                 say(f"'{folder.path}' is finished (step {step}). To go on, raise trainer.max_steps or")
@@ -198,7 +199,7 @@ class StageCLI(LightningCLI):
             folder.clean()
             folder.reopen()
             folder.write_config(config)
-            folder.add_facts(data=data)
+            folder.add_facts(data=data, made_of=made_of)
         return True
 
     def _train(self, kwargs: dict[str, Any]) -> None:

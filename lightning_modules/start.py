@@ -83,5 +83,20 @@ def _check_facts(start: Start, there: Mapping[str, Any], here: Mapping[str, Any]
             )
 
 
+def check_resumed(there: Mapping[str, Any], here: Mapping[str, Any], *, fit: bool) -> None:
+    """A checkpoint, made under the facts `there`, goes on with the same TAE, text encoder and, in a `fit`,
+    buckets; others are a UserError that names both sides."""
+    for key, part in (("tae", "TAE"), ("text", "text encoder"), *[("buckets", "buckets")] * fit):
+        old, new = there.get(key), here.get(key)
+        if old is None or new is None:
+            continue
+        old, new = (", ".join(v) if key == "buckets" else _identity(v) for v in (old, new))
+        if old != new:
+            raise UserError(
+                f"The checkpoint was made with the {part} {old}; the latents here have {new}. Give it the "
+                "latents of then (data), or begin another run with its weights: model.start, another run_dir."
+            )
+
+
 def _identity(value: Any) -> str:
     return str(value["fingerprint"] if isinstance(value, Mapping) else value)[:16]

@@ -20,14 +20,17 @@ from inference.sampling import Sampling
 from inference.t2v import generate, to_values
 from inference.weights import load_model
 from lightning_modules.average import averaged, follow
+from lightning_modules.loss_parts import LossParts
 from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedule
 from lightning_modules.run_folder import RunFolder
-from lightning_modules.start import Start, begin_with
+from lightning_modules.start import Start, begin_with, check_resumed
+from lightning_modules.work import Work, work_of
 from models.conditioning.first_frame import channels, first_frame
 from models.text import TextEncoder, TextEnsemble, TextSequence, TextTokens
 from models.text.ensemble import encoders_of
 from models.transformer import Transformer, TransformerConfig
 from models.transformer.execution import Execution
+from parallel.plan.stage import describe
 
 
 class T2VModule(L.LightningModule):
@@ -85,6 +88,8 @@ class T2VModule(L.LightningModule):
         self.sampling, self.null_text, self.start = sampling, null_text, start
         self.first_frame, self.path = first_frame, path
         self.checkpointing = execution.checkpointing
+        self.parts = {split: LossParts() for split in ("train", "val")}
+        self._backbone = describe(self)[0].shape  # of whole weights: they may be cut up later
 
     def setup(self, stage: str) -> None:
         """Read from the latents what made them; whoever samples from this model must use the same."""
@@ -116,11 +121,17 @@ class T2VModule(L.LightningModule):
                 f"transformer.text_widths is {list(expected)}. Set it to {list(widths)}, or encode the "
                 "clips with another --text."
             )
+        self._count_by_bucket(data, stage)
         begins = RunFolder(self.trainer.default_root_dir).newest() is None  # Lightning does not know yet
         if stage == "fit" and self.start is not None and begins:
             begin_with(self.start, self.transformer, self._facts)
             if self.average is not None:
                 self.average.module.load_state_dict(self.transformer.state_dict())
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint of other latents is refused."""
+        described = (checkpoint.get("export") or {}).get("description") or {}
+        check_resumed(described.get("facts") or {}, self._facts, fit=self.trainer.state.fn == "fit")
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """One flow-matching step at times drawn from the logit-normal distribution."""
@@ -130,27 +141,34 @@ class T2VModule(L.LightningModule):
         time = PATHS[self.path].draw(len(latent), self.time_mean).to(self.device)
         velocity = self._velocity(self.transformer, text, self._first_frames(batch, self.first_frame))
         losses = flow_matching_loss(velocity, latent, torch.randn_like(latent), time, PATHS[self.path])
+        self._count("train", losses.detach(), time, batch)
         loss = losses.mean()
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
+    def on_train_batch_end(self, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
+        """Losses by time and bucket, of the steps since they were logged last."""
+        if self.global_step % self.trainer.log_every_n_steps == 0:  # pyright: ignore[reportAttributeAccessIssue]
+            self.log_dict(self.parts["train"].means("train", self._total, self.device))
+
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """The same loss on held-out clips at fixed times with fixed noise (Sec. 3.2.2, Fig. 15)."""
-        self.log("val/loss", self._held_out_loss(batch, batch_idx), prog_bar=True,
-                 batch_size=len(batch["latent"]), sync_dist=True)  # fmt: skip
+        losses, time = self._held_out_losses(batch, batch_idx), self._held_out_times(batch)
+        self._count("val", losses, time, batch)
+        self.log("val/loss", losses.mean(), prog_bar=True, batch_size=len(losses), sync_dist=True)
         if self.first_frame:
             given = self._first_frames(batch, share=1.0)
-            self.log("val/loss_first_frame", self._held_out_loss(batch, batch_idx, given),
-                     batch_size=len(batch["latent"]), sync_dist=True)  # fmt: skip
+            if given is not None:
+                shown = self._held_out_losses(batch, batch_idx, given).mean()
+                self.log("val/loss_first_frame", shown, batch_size=len(losses), sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict(self.parts["val"].means("val", self._total, self.device))
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """As in validation."""
-        self.log(
-            "test/loss",
-            self._held_out_loss(batch, batch_idx),
-            batch_size=len(batch["latent"]),
-            sync_dist=True,
-        )
+        loss = self._held_out_losses(batch, batch_idx).mean()
+        self.log("test/loss", loss, batch_size=len(batch["latent"]), sync_dist=True)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Clips "b t 3 h w" in [-1, 1] for the captions of a batch, with the batch's number as seed."""
@@ -222,15 +240,35 @@ class T2VModule(L.LightningModule):
         given = torch.rand(len(batch["latent"]), device=self.device) < share
         return first_frame(batch["first"], batch["latent"].shape[1], given)
 
-    def _held_out_loss(self, batch: dict[str, Any], batch_idx: int, given: Tensor | None = None) -> Tensor:
+    def work(self, batch: dict[str, Any]) -> Work:
+        """What a training step on a batch costs."""
+        return work_of(batch, self._backbone, self.transformer.config.patch)
+
+    def _count_by_bucket(self, data: LatentData, stage: str) -> None:
+        """One list of buckets for all processes, of training and validation."""
+        held_out = [name for split in data.held_out_splits for name in data.open(split).buckets]
+        trained = list(data.batch_sizes()) if stage == "fit" else []
+        for split, buckets in (("train", trained), ("val", held_out)):
+            self.parts[split] = LossParts(buckets)
+
+    def _count(self, split: str, losses: Tensor, time: Tensor, batch: dict[str, Any]) -> None:
+        ranks = PATHS[self.path].rank(time, self.time_mean)
+        self.parts[split].add(losses, ranks, batch.get("bucket"))
+
+    def _total(self, sums: Tensor) -> Tensor:
+        """The sum over all processes. Those of a cp or tp group count the same samples: no mean changes."""
+        return cast(Tensor, self.trainer.strategy.reduce(sums, reduce_op="sum"))
+
+    def _held_out_losses(self, batch: dict[str, Any], batch_idx: int, given: Tensor | None = None) -> Tensor:
         latent = batch["latent"]
         generator = torch.Generator().manual_seed(batch_idx)
         noise = torch.randn(latent.shape, generator=generator).to(latent)
         velocity = self._velocity(self.exported_model(), TextSequence.of_batch(batch["text"]), given)
-        path = PATHS[self.path]
-        return flow_matching_loss(
-            velocity, latent, noise, at_quantiles(len(latent), path).to(latent), path
-        ).mean()
+        time = self._held_out_times(batch)
+        return flow_matching_loss(velocity, latent, noise, time, PATHS[self.path])
+
+    def _held_out_times(self, batch: dict[str, Any]) -> Tensor:
+        return at_quantiles(len(batch["latent"]), PATHS[self.path]).to(batch["latent"])
 
     @staticmethod
     def _velocity(transformer: Transformer, text: Sequence[TextTokens], extra: Tensor | None = None):

@@ -77,7 +77,11 @@ def parallelize(model: Transformer, mesh: Mesh, sharding: ShardingConfig, fill: 
         parallelize_module(encoder, mesh.tp, {"0": ColwiseParallel(output_layouts=Replicate())})
     if mesh.sequence_parts > 1:
         _cut_sequence(model, mesh, sharding)
-    fully_shard(model, mp_policy=sharding.policy(cast_inputs=False), **options)
+    frozen = not any(weight.requires_grad for weight in model.parameters())
+    # No backward pass cuts the outermost weights of a frozen model up again, so its forward pass must.
+    again = True if frozen else None
+    policy = sharding.policy(cast_inputs=False)
+    fully_shard(model, reshard_after_forward=again, mp_policy=policy, **options)
     _cast_on_entering(model, sharding)
 
 

@@ -73,5 +73,5 @@ def test_settings_that_contradict_each_other_are_refused(settings, message):
 def test_a_bucket_without_a_size_is_named_with_those_that_have_one(folder):
     data = LatentData(str(folder), batch_size={"32x32x16": 2}, memory=True)
     data.setup("fit")
-    with pytest.raises(ValueError, match="no entry for bucket '32x32x1'; it has: 32x32x16"):
+    with pytest.raises(ValueError, match="no entry for bucket '32x32x1' of the shards; it has: 32x32x16"):
         data.train_dataloader()

@@ -143,3 +143,12 @@ def test_images_of_other_models_videos_and_missing_ones_are_refused(folders, tmp
 def test_settings_that_mean_nothing_are_refused(settings):
     with pytest.raises(ValueError, match=r"data\.images"):
         LatentImages(**settings)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_set_of_one_sample_is_dealt_again_and_again(tmp_path, own):
+    one = write_latents(tmp_path / "one", train=1, val=0, first=True)
+    image = write_latents(tmp_path / "image", train=1, val=0, buckets=("32x32x1",))
+    made = data((one, image), own, images={"share": 0.5})
+    assert [batch["clip_id"] for batch in take(made.train_dataloader(), 6)] == [["train000"]] * 6
+    assert made.val_dataloader() == []

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.transformer import TransformerConfig
+
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"
 STAGES = sorted([*CONFIGS.glob("*.yaml"), *CONFIGS.glob("paper/*.yaml"), *CONFIGS.glob("small/*.yaml")])
@@ -116,21 +118,16 @@ def test_a_row_of_table_3_is_what_the_paper_prints(row: str) -> None:
         assert round(1 / data["images"]["share"]) == 11  # one batch to ten
 
 
+def shape_of(written: dict) -> TransformerConfig:
+    return TransformerConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in written.items()})
+
+
 @pytest.mark.parametrize("folder", ["paper", "small"])
 def test_each_stage_begins_with_one_whose_weights_fit_it(folder: str) -> None:
-    from models.transformer import TransformerConfig
-
     paths = [path for path in STAGES if path.parent.name == folder]
     runs = {f"{content['run_dir']}/model": content for path in paths for content in [read(path)]}
     given = {run: content["model"]["init_args"] for run, content in runs.items()}
-    written = {
-        run: args.get("transformer", {}) for run, args in given.items()
-    }  # lists, where tuples are meant
-    tuples = {
-        run: {key: tuple(v) if isinstance(v, list) else v for key, v in w.items()}
-        for run, w in written.items()
-    }
-    shape = {run: TransformerConfig(**values) for run, values in tuples.items()}
+    shape = {run: shape_of(args.get("transformer", {})) for run, args in given.items()}
     begun = 0
     for run, args in given.items():
         start = args.get("start")

@@ -59,3 +59,13 @@ def test_times_are_logit_normal():
     shifted = torch.logit(draw_times(200_000, torch.Generator().manual_seed(0), mean=-1.0).double())
     torch.testing.assert_close(shifted, logits - 1, atol=1e-4, rtol=0)
     assert torch.mean((logits.abs() < 1).double()).item() == pytest.approx(0.6827, abs=0.005)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_the_rank_of_a_time_is_the_part_of_training_times_below_it(name):
+    of = torch.linspace(0.05, 0.95, 7, dtype=torch.float64)
+    torch.testing.assert_close(PATHS[name].rank(PATHS[name].quantile(of)), of)
+    torch.manual_seed(0)
+    drawn = PATHS[name].draw(50_000, mean=-1.0 if name == "straight" else 0.0)
+    ranks = PATHS[name].rank(drawn, -1.0 if name == "straight" else 0.0)
+    torch.testing.assert_close(torch.quantile(ranks.double(), of), of, atol=0.01, rtol=0)

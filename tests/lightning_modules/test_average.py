@@ -29,6 +29,13 @@ def test_it_begins_where_the_weights_stand_and_follows_them():
     assert not torch.equal(average.module.weight, start)
 
 
+def test_nothing_is_differentiated_through_it():
+    model = nn.Linear(2, 2)
+    average = averaged(model, 0.5)
+    assert not any(weight.requires_grad for weight in average.parameters())
+    assert all(weight.requires_grad for weight in model.parameters())
+
+
 def test_a_step_that_was_skipped_leaves_the_average_and_its_count_alone():
     model = nn.Linear(2, 2)
     average = averaged(model, 0.5)

@@ -141,3 +141,17 @@ def test_changes_reach_into_lists_of_classes():
     two = {"trainer": {"callbacks": [{"class_path": "a", "init_args": {"x": 2}}]}, "prompts": ["a", "b"]}
     assert list(changes(one, two)) == ["trainer.callbacks.0.init_args.x: was 1, now 2"]
     assert dict(flatten(one))["prompts"] == ["a", "b"]
+
+
+def test_other_data_are_told_apart_by_what_they_are_made_of(tmp_path):
+    folder, before = RunFolder(tmp_path), {"TAE": "one", "text encoder": "minilm", "buckets": "64x64x16 (9)"}
+    folder.write_config("a: 1\n")
+    folder.add_facts(data="first", made_of=before)
+    folder.finish("a: 1\n", step=1)
+    folder.check_same("a: 1\n", "first", before)
+    now = {**before, "TAE": "two", "buckets": "64x64x16 (9), 64x64x1 (9)"}
+    both = r"data's TAE: one then, two now\n.*buckets: 64x64x16 \(9\) then, .*x1 \(9\) now"
+    with pytest.raises(UserError, match=both):
+        folder.check_same("a: 1\n", "second", now)
+    with pytest.raises(UserError, match="fingerprint was first, now second"):
+        folder.check_same("a: 1\n", "second", before)

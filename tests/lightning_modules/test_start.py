@@ -8,7 +8,7 @@ import torch
 
 from console import UserError
 from inference.weights import load_model, save_model
-from lightning_modules.start import SEED, Start, begin_with
+from lightning_modules.start import SEED, Start, begin_with, check_resumed
 from models.transformer import Transformer, TransformerConfig
 from models.transformer.grow import grow
 from tests.inference.conftest import scatter
@@ -108,3 +108,23 @@ def test_another_tae_is_taken_where_it_is_meant_and_another_text_encoder_never(t
 def test_a_scale_is_three_numbers(scale):
     with pytest.raises(ValueError, match="three numbers"):
         Start(model="somewhere", scale=scale)
+
+
+RESUMED = {"tae": "t" * 40, "text": {"fingerprint": "x"}, "buckets": ["32x32x1", "64x64x16"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tae": "u" * 40}, "the TAE tttttttttttttttt; the latents here have uuuuuuuuuuuuuuuu"),
+        ({"text": {"fingerprint": "y"}}, "the text encoder x; the latents here have y"),
+        ({"buckets": ["64x64x16"]}, "the buckets 32x32x1, 64x64x16; the latents here have 64x64x16"),
+    ],
+)
+def test_a_checkpoint_of_other_latents_is_refused_with_both(change, message):
+    check_resumed(RESUMED, RESUMED, fit=True)
+    check_resumed({}, RESUMED, fit=True)  # older checkpoints say nothing
+    with pytest.raises(UserError, match=message):
+        check_resumed(RESUMED, {**RESUMED, **change}, fit=True)
+    if "buckets" in change:
+        check_resumed(RESUMED, {**RESUMED, **change}, fit=False)  # measuring on other sizes is a user's right

@@ -105,6 +105,38 @@ def test_a_fit_goes_on_over_another_mesh_and_leaves_a_model_that_inference_opens
 
 
 @pytest.mark.slow
+def test_data_ranks_with_other_buckets_and_images_show_the_same_parts_of_the_loss(tmp_path):
+    """Each process meets its own buckets: what they share has one shape, and nobody waits for another."""
+    buckets, images = ("16x16x16", "32x16x16"), ("16x16x1",)
+    write_latents(tmp_path / "latents", train=13, val=3, buckets=buckets)
+    write_latents(tmp_path / "images", train=9, val=2, buckets=images)
+    joint = ("--data.images.share", "0.25", "--data.images.latents", str(tmp_path / "images"))
+    steps = (
+        "--trainer.max_steps",
+        "14",
+        "--trainer.val_check_interval",
+        "7",
+        "--trainer.log_every_n_steps",
+        "7",
+    )
+    done = fit(tmp_path, {"dp_shard": 2}, "--run_dir", "run", *joint, *steps)
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / "run/metrics.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    shown = {name for row in rows for name, value in row.items() if value}
+    for split in ("train", "val"):
+        parts = {f"{split}/loss_of_bucket/{name}" for name in (*buckets, *images)}
+        assert parts <= shown
+        assert any(f"{split}/loss_of_times/{part}_of_4" in shown for part in (1, 2, 3, 4))
+    logged = [row for row in rows if row.get("throughput/mfu")]
+    assert len(logged) == 2
+    for row in logged:
+        ratio = float(row["throughput/flops_per_second"]) / float(row["throughput/tokens_per_second"])
+        assert ratio > 0
+        assert 0 <= float(row["throughput/text_padding"]) < 1
+
+
+@pytest.mark.slow
 def test_a_fit_whose_heads_do_not_divide_says_so_once_for_each_process(tmp_path):
     write_latents(tmp_path / "latents")
     options = ("--trainer.strategy.sharding.context", "ulysses", "--trainer.devices", "4")

@@ -10,6 +10,7 @@ from torch import Tensor
 import lightning_modules.t2v as t2v
 from datamodules.latents import LatentData
 from flow.loss import flow_matching_loss
+from flow.path import Path as FlowPath
 from lightning_modules.optimization import OptimizerConfig
 from lightning_modules.strategy import MeshStrategy
 from models.transformer import TransformerConfig
@@ -34,6 +35,7 @@ class Spied(t2v.T2VModule):
 
     def setup(self, stage: str) -> None:
         self.nulls = (torch.zeros(1, 5),)
+        self._count_by_bucket(self.trainer.datamodule, stage)  # pyright: ignore[reportAttributeAccessIssue]
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         self.steps.append({"clips": list(batch["clip_id"])})
@@ -44,9 +46,9 @@ def seen(rank: int, folder: Path, mesh: MeshConfig, world: int) -> list[dict[str
     """All steps of two epochs on this process."""
     stage = Spied()
 
-    def loss(velocity: Any, latent: Tensor, noise: Tensor, time: Tensor) -> Tensor:
+    def loss(velocity: Any, latent: Tensor, noise: Tensor, time: Tensor, path: FlowPath) -> Tensor:
         stage.steps[-1] |= {"noise": noise.clone(), "time": time.clone()}
-        return flow_matching_loss(velocity, latent, noise, time)
+        return flow_matching_loss(velocity, latent, noise, time, path)
 
     def replace_text(text: Any, rows: Tensor, null: Tensor) -> Any:
         stage.steps[-1]["dropped"] = rows.clone()

@@ -1,0 +1,171 @@
+"""LiveLatentData: the batches of LatentData, encoded as they are needed, for small sets."""
+
+import json
+import tarfile
+from collections import Counter
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric.utilities import move_data_to_device
+from torch import Tensor
+from typing_extensions import override
+
+from console import UserError
+from datamodules.budget import Sizes
+from datamodules.latent_format import Encoded, LatentFormat
+from datamodules.latent_images import FirstFrameFormat, LatentImages, image_bucket
+from datamodules.latents import LatentData
+from datamodules.loader import StreamConfig
+from datamodules.module import ShardData
+from datamodules.plan import Batch
+from datamodules.shards import ShardSet
+from datamodules.stream import Raw
+from inference.clips import Frames, bucket_shape, decode_clip
+from inference.encoders import EncodeOptions, Encoders, open_encoders
+from inference.picked import Picked
+from inference.shards import Sample
+from storage import fingerprint
+
+
+class FramesFormat:
+    """mp4 and json to uint8 frames "b t h w 3" and what the JSON says, as `encode` reads them."""
+
+    def decode(self, raw: Raw) -> Frames:
+        """The frames of the clip's bucket."""
+        sample = Sample(raw["__key__"], {key: value for key, value in raw.items() if key[:2] != "__"})
+        try:
+            return decode_clip(sample, bucket_shape(json.loads(raw["json"])["bucket"]))
+        except KeyError as error:
+            raise UserError(f"The sample '{sample.key}' has no {error}. Make the shards anew.") from error
+
+    def collate(self, items: list[Frames], numbers: Batch, epoch: int | None) -> dict[str, Any]:
+        """Nothing is drawn: cached latents have no augmentation either."""
+        frames = np.stack([item.frames for item in items])
+        return {
+            "video": torch.from_numpy(frames),
+            "clip_id": [item.key for item in items],
+            "described": [item.facts for item in items],
+        }
+
+
+class ImagesFormat(FramesFormat):
+    """The first frame of each clip alone, as an image."""
+
+    @override
+    def collate(self, items: list[Frames], numbers: Batch, epoch: int | None) -> dict[str, Any]:
+        images = [
+            item._replace(
+                frames=item.frames[:1], facts={**item.facts, "bucket": image_bucket(item.facts["bucket"])}
+            )
+            for item in items
+        ]
+        return {**super().collate(images, numbers, epoch), "image": True}
+
+
+class LiveLatentData(LatentData):
+    """The batches of LatentData on what `encode` would have made of the shards; each step encodes its own.
+
+    Args:
+        shards: Folder with train/ and val/ of curated clips.
+        tae: Model folder of the TAE.
+        encode: How clips and captions are encoded, as the options of `inference.run encode`.
+        batch_size: As of LatentData, and so are all that follow.
+        tokens: Instead of batch_size: video tokens in a batch of each process, at most.
+        patch: Rows and columns of latent in a token, as model.transformer.patch; for counting tokens.
+        max_tokens: Pad or cut each text to so many tokens; without it, pad to the longest of the batch.
+        memory: Keep all decoded clips in memory (uint8). Otherwise shards are streamed.
+        seed: Of the order.
+        stream: How shards are streamed.
+        images: Training batches that are of images: first frames, or latents of a folder of their own.
+    """
+
+    def __init__(  # noqa: PLR0913, each is a key of a config
+        self,
+        shards: str,
+        tae: str,
+        encode: EncodeOptions = EncodeOptions(),  # noqa: B008, it is frozen
+        batch_size: Sizes | None = None,
+        tokens: int | None = None,
+        patch: int = 2,
+        max_tokens: int | None = None,
+        memory: bool = False,
+        seed: int = 0,
+        stream: StreamConfig = StreamConfig(),  # noqa: B008
+        images: LatentImages = LatentImages(),  # noqa: B008
+    ) -> None:
+        if encode.picked != Picked():
+            raise ValueError(
+                "data.encode.picked has no effect here: clips are encoded as they are. Encode ahead with: "
+                "python -m inference.run encode --shrink|--images|--only"
+            )
+        super().__init__(shards, batch_size, tokens, patch, max_tokens, memory, seed, stream, images)
+        self._tae, self._encode = Path(tae), encode
+
+    @cached_property
+    def encoders(self) -> Encoders:
+        """The frozen models, on this process's device."""
+        place = None if self.trainer is None else str(self.trainer.strategy.root_device)
+        return open_encoders(self._tae, replace(self._encode, device=place or self._encode.device))
+
+    @override
+    def open(self, split: str) -> ShardSet:
+        if "images" in split:
+            return super().open(split)
+        shards, facts = ShardData.open(self, split), self.encoders.facts()
+        mark = fingerprint([shards.fingerprint, facts, self._encode.prefix, self._encode.first_frame])
+        fps = _usual_fps(shards) if split == "train" else None
+        return shards._replace(index={**shards.index, **facts, "fingerprint": mark, "fps": fps})
+
+    @override
+    def format(self, split: str) -> Any:
+        return super().format(split) if "images" in split else FramesFormat()
+
+    @override
+    def _form(self, kind: type[LatentFormat]) -> Any:
+        return ImagesFormat() if kind is FirstFrameFormat else super()._form(kind)
+
+    @override
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Frames to latents and captions to text tokens; cached images pass."""
+        return self.encoded(batch) if "video" in batch else batch
+
+    def encoded(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The batch that LatentData would have given."""
+        video: Tensor = batch["video"]
+        frames, facts, encoders = list(video.cpu().numpy()), batch["described"], self.encoders
+        latents = encoders.latents(frames)
+        texts = encoders.embeddings([encoders.worded(each) for each in facts])
+        form, image = LatentFormat(*self._statistics, self.max_tokens), batch.get("image", False)
+        firsts: list[Any] = [None] * len(frames)
+        if encoders.first_frame and not image:
+            firsts = [form.normalised(each) for each in encoders.latents([clip[:1] for clip in frames])]
+        items = []
+        for latent, text, key, about, first in zip(
+            latents, texts, batch["clip_id"], facts, firsts, strict=True
+        ):
+            words = {"caption": about.get("caption") or "", "fps": float(about["fps"])}
+            tokens = [text[name] for name in sorted(text)]
+            items.append(
+                Encoded(form.normalised(latent), tokens, key, **words, first=first, bucket=about["bucket"])
+            )
+        return move_data_to_device(form.collate(items, np.empty(0, np.int64), None), video.device)
+
+    @property
+    def _statistics(self) -> tuple[list[float], list[float]]:
+        return self.encoders.statistics.mean.tolist(), self.encoders.statistics.std.tolist()
+
+
+def _usual_fps(shards: ShardSet) -> float:
+    """The most frequent frame rate, from the JSON of all clips; videos are passed over."""
+    fps: Counter[float] = Counter()
+    for shard in shards.shards:
+        with tarfile.open(shard.path) as tar:
+            for member in tar:
+                file = tar.extractfile(member) if member.name.endswith(".json") else None
+                if file is not None:
+                    fps[float(json.load(file)["fps"])] += 1
+    return fps.most_common(1)[0][0]
