@@ -63,9 +63,10 @@ def _due(graph: Graph, group: Sequence[str], rule: Threshold) -> bool:
     """Whether the last stage that the rule asks is of this group."""
     adders = {column: name for name, node in graph.nodes.items() for column in node.stage.adds}
     adders |= {error_column(name): name for name in graph.nodes}
-    stages = {adders.get(column) for column in rule.columns()}
     order = list(graph.nodes)
-    return None not in stages and max(stages, key=order.index) in group
+    stages = [adders.get(column) for column in rule.columns()]
+    places = [order.index(name) for name in stages if name is not None]
+    return len(places) == len(stages) and order[max(places)] in group
 
 
 def _scores(graph: Graph, group: Sequence[str], unit: str, rules: Sequence[Threshold]) -> pa.Table:

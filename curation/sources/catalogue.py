@@ -160,7 +160,7 @@ def _headers(files: Any, path: str) -> Index:
             return index(file)
     except ValueError:  # fsspec's word for a server without ranges
         with files.open(path, "rb") as file:
-            return index(file, "r|")
+            return index(file, seeks=False)
 
 
 def _holds(name: str) -> bool:

@@ -25,13 +25,13 @@ class Index(NamedTuple):
     fault: str | None
 
 
-def index(file: BinaryIO, mode: str = "r:") -> Index:
-    """Read the headers of a tar; the first of members with one name counts. Mode `r|` reads all of a file
-    that cannot seek."""
+def index(file: BinaryIO, *, seeks: bool = True) -> Index:
+    """Read the headers of a tar; the first of members with one name counts. Of a file that does not seek all
+    is read."""
     found: dict[str, Member] = {}
     fault = None
     try:
-        with tarfile.open(fileobj=file, mode=mode) as tar:
+        with tarfile.open(fileobj=file, mode="r:" if seeks else "r|") as tar:
             for member in tar:
                 if member.isreg():
                     found.setdefault(member.name, Member(member.name, member.offset_data, member.size))
