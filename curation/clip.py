@@ -142,6 +142,11 @@ COLUMNS: dict[str, Column] = {
     "face_view": Column(
         pa.list_(pa.float32()), "median turn and nod of the lone faces (curation.scores.faces.view_of)"
     ),
+    "people": Column(WHOLE, "different people that the sampled frames show"),
+    "face_tracks": Column(
+        pa.list_(WHOLE),
+        "person of each face of each sampled frame, surest first; from 0 by first appearance, -1 for no one",
+    ),
     "face_references": Column(
         pa.list_(pa.binary()), "JPEG files of the lone faces of frames spread over the clip, in their order"
     ),
@@ -166,6 +171,8 @@ COLUMNS: dict[str, Column] = {
     "diegetic": Column(REAL, "cosine of the embeddings of sound and pictures, by towers of the user"),
     "audio_caption": Column(TEXT, "what the clip sounds like, in the words of Table 26"),
     "audio_captioner": Column(TEXT, "who described it: tags (no captioning model)"),
+    # identities
+    "identity": Column(TEXT, "clip_id that names the clips of one person; of clips with lone faces"),
     # content
     "quality": Column(REAL, "rank among near-duplicates: the highest is kept"),
     "duplicate_group": Column(

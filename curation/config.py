@@ -20,6 +20,7 @@ from curation.stages.caption import Caption
 from curation.stages.content import Content
 from curation.stages.embed import Embed
 from curation.stages.faces import FaceScores
+from curation.stages.identities import Identities
 from curation.stages.ingest import Ingest
 from curation.stages.keyframes import Keyframes
 from curation.stages.motion import Motion
@@ -28,7 +29,8 @@ from curation.stages.split import Split
 from curation.stages.visual import Visual
 
 TABLE_STAGES = (
-    "ingest", "split", "keyframes", "visual", "motion", "embed", "faces", "audio", "content", "caption",
+    "ingest", "split", "keyframes", "visual", "motion", "embed", "faces", "identities", "audio", "content",
+    "caption",
 )  # fmt: skip
 STAGES = (*TABLE_STAGES, "shards")
 
@@ -69,6 +71,7 @@ class Config:
     motion: Motion = field(default_factory=Motion)
     embed: Embed = field(default_factory=Embed)
     faces: FaceScores = field(default_factory=FaceScores)
+    identities: Identities = field(default_factory=Identities)
     audio: AudioScores = field(default_factory=AudioScores)
     content: Content = field(default_factory=Content)
     caption: Caption = field(default_factory=Caption)

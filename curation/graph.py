@@ -64,13 +64,12 @@ class Graph:
 
     def whole(self) -> list[str]:
         """The stages of a whole run: all but those that nobody asked for."""
-        return [
-            name
-            for name, node in self.nodes.items()
-            if not node.stage.on_demand
-            or name in self.asked
-            or any(name in other.columns for other in self.nodes.values())
-        ]
+        wanted: set[str] = set()
+        for name, node in reversed(self.nodes.items()):
+            read = any(name in self.nodes[other].columns for other in wanted)
+            if read or name in self.asked or not node.stage.on_demand:
+                wanted.add(name)
+        return [name for name in self.nodes if name in wanted]
 
     def parts(self, unit: str, stages: Iterable[str]) -> dict[str, Path]:
         """Where the results of one unit lie."""

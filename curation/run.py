@@ -25,6 +25,7 @@ STAGES = (
     "motion",
     "embed",
     "faces",
+    "identities",
     "audio",
     "content",
     "caption",

@@ -17,6 +17,7 @@ from jaxtyping import Float, UInt8
 
 from console import UserError
 from curation.footage import Observer, Seen
+from curation.scores.face_tracks import people_of
 from curation.scores.onnx_graph import node_kinds, trimmed
 
 SIDE = 112  # pixels of an upright face, as all these models were trained on
@@ -24,6 +25,7 @@ UPRIGHT = np.array(  # where its landmarks are: eyes, nose, corners of the mouth
     [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)]
 )
 OVERLAP = 0.3  # of two boxes that are one face
+MOST = 8  # faces of a frame that are embedded: of a crowd only the surest
 HEADER = 8  # nodes of a model among which those that scale its pictures would be
 
 
@@ -160,6 +162,8 @@ class Sampled:
     embedding: Float[np.ndarray, " d"] | None = None
     "Of its face, where it has exactly one"
     view: tuple[float, float] | None = None
+    everyone: tuple[Float[np.ndarray, " d"], ...] = ()
+    "Embeddings of its surest faces, `MOST` at most"
 
 
 class Faces(Observer):
@@ -176,9 +180,10 @@ class Faces(Observer):
         if now - self.first + 1e-6 < len(self.samples) * self.every:
             return
         found = self.detector.find(seen.rgb)
-        sample = Sampled(len(found))
+        everyone = tuple(self.recogniser.embed(seen.rgb, face) for face in found[:MOST])
+        sample = Sampled(len(found), everyone=everyone)
         if len(found) == 1:
-            sample.embedding = self.recogniser.embed(seen.rgb, found[0])
+            sample.embedding = everyone[0]
             sample.view = view_of(found[0].landmarks)
         self.samples.append(sample)
 
@@ -199,6 +204,13 @@ def summary(samples: list[Sampled]) -> dict[str, Any]:
         "face_embedding": None,
         "face_view": None,
     }
+    people = people_of([sample.everyone for sample in samples])
+    found["people"] = len({person for persons in people for person in persons})
+    found["face_tracks"] = [
+        person
+        for persons, sample in zip(people, samples, strict=True)
+        for person in [*persons, *[-1] * (sample.count - len(persons))]
+    ]
     alone = [vector for vector in vectors if vector is not None]
     if alone:
         mean = np.mean(alone, axis=0)

@@ -27,6 +27,7 @@ class FaceScores(Gated, FootageStage):
     reads: ClassVar[tuple[str, ...]] = ("frames",)
     adds: ClassVar[tuple[str, ...]] = (
         "face_counts", "face_rate", "single_face", "face_similarity", "face_embedding", "face_view",
+        "people", "face_tracks",
         "face_references",
     )  # fmt: skip
 

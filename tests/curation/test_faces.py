@@ -10,7 +10,8 @@ import pytest
 from console import UserError
 from curation import pairing, pipeline, planning, table
 from curation.clip import Clip
-from curation.report import gather, write_report
+from curation.report import write_report
+from curation.report.facts import numbers
 from curation.run import main
 from curation.scores import packaged
 from curation.scores.face_pairs import CrossPairing
@@ -29,6 +30,7 @@ def test_it_runs_when_a_rule_is_on_faces_and_not_else(config):
     why = {line.stage: line.why for line in planning.plan(pipeline.survey(asked), asked.work)}
     assert why["faces"] == "never ran"
     assert why["keyframes"].startswith("nobody asks")
+    assert "identities" not in pipeline.survey(asked).whole()
 
 
 def test_it_runs_when_named_and_its_scores_come_into_the_table(config, serial, tmp_path):
@@ -93,7 +95,7 @@ def test_a_shard_holds_the_pictures_of_each_person(config, serial, tmp_path):
         assert said.scores["single_face"] == 1.0
         assert said.lineage["faces"] == outcome.graph.nodes["faces"].fingerprint
     counts = [count for row in outcome.clips.to_pylist() for count in row["face_counts"] or []]
-    told = gather(settings, outcome)["faces"]
+    told = numbers(settings, outcome)["faces"]
     assert told["frames"] == told["none"] + told["one"] + told["more"] == len(counts)
     assert 0 < told["none"] == counts.count(0) < len(counts)
     said = f"none on {told['none']}, one on {told['one']}"
@@ -101,6 +103,17 @@ def test_a_shard_holds_the_pictures_of_each_person(config, serial, tmp_path):
     for split in ("train", "val"):
         folder = tmp_path / "out" / "shards" / split
         assert not folder.is_dir() or verify(folder) == []
+
+
+def test_identities_run_when_a_rule_is_on_them_and_bring_the_faces(config, tmp_path):
+    rules = tmp_path / "one of each.yaml"
+    rules.write_text("rules: [{name: one clip of each person, resample: cluster, preserve: people}]")
+    assert "identities" not in pipeline.survey(config(f"subset={rules}")).whole()
+    rules.write_text("rules: [{name: one clip of each person, unique: identity}]")
+    whole = pipeline.survey(config(f"subset={rules}")).whole()
+    assert whole.index("faces") < whole.index("identities")
+    with pytest.raises(UserError, match=r"identities\.same"):
+        config("identities.same=1.0")
 
 
 def clip(name: str, source: str, turn: float, embedding: list[float] | None) -> dict:
@@ -137,7 +150,9 @@ def test_the_command_writes_the_pairs_of_kept_clips(config, serial, tmp_path, ca
     given += ["--set", "embed.size=32", "--set", "shards.val_fraction=0.0"]
     with pytest.raises(UserError, match="--stage faces"):
         main(given)
-    pipeline.run_tables(settings, "faces", serial)
+    graph = pipeline.run_tables(settings, "identities", serial)
+    (name,) = {row["identity"] for row in table.load(graph, ["identity"]).to_pylist()}
+    assert name == min(table.load(graph, ["clip_id"]).column("clip_id").to_pylist())
     assert main(given) == 0
     assert "2 pairs; 2 of 2 kept clips have a reference" in capsys.readouterr().out
     found = pq.read_table(tmp_path / "out" / pairing.FILE).to_pylist()

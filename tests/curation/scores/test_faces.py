@@ -79,6 +79,8 @@ def test_frames_without_a_face_and_with_many_are_counted():
     assert found["single_face"] == 3 / 5
     assert found["face_similarity"] == pytest.approx(np.sqrt(0.5))  # the last one has no neighbour
     assert found["face_view"] == pytest.approx([0.2, 0.5])
+    crowd = summary([Sampled(3, everyone=(a, -a)), Sampled(1, a, (0.0, 0.5), (a,))])
+    assert (crowd["people"], crowd["face_tracks"]) == (2, [0, 1, -1, 0])
     nobody = summary([Sampled(0), Sampled(0)])
     assert (nobody["face_rate"], nobody["single_face"]) == (0.0, 0.0)
     assert nobody["face_similarity"] is nobody["face_embedding"] is None
@@ -119,6 +121,9 @@ def test_one_person_is_told_from_two_and_from_none(tmp_path, models):
     both = clip("both.mp4", [np.concatenate([drawn(1), drawn(2)], axis=1), drawn(1), texture(1, 240, 640)])
     assert both["face_counts"][0] == 2
     assert both["face_counts"][-1] == 0
+    assert (one["people"], two["people"], both["people"]) == (1, 2, 2)
+    assert sorted(both["face_tracks"][:2]) == [0, 1]
+    assert len(both["face_tracks"]) == sum(both["face_counts"])
     assert np.linalg.norm(one["face_embedding"]) == pytest.approx(1.0, abs=1e-5)
 
 
