@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.curation_corpora import million_scores, settings, spoilt_world
+from benchmarks.curation_report import report_costs
 from console import UserError, command
 from curation import pipeline
 from curation.engine.serial import Serial
@@ -238,7 +239,15 @@ def selection(_: Path) -> Iterator[Line]:
     yield at_most("the same, GB", usage.ru_maxrss / 1e6, 2.0)
 
 
-PARTS = {"decode": decode, "vectors": vectors, "select": selection, "cascade": cascade}
+def reported(_: Path) -> Iterator[Line]:
+    """The report of a million rows, without the pictures of the clips that it shows."""
+    found = report_costs(1_000_000)
+    yield at_most("report of 1,000,000 rows, CPU-seconds without pictures", found["cpu_seconds"], 10.0)
+    yield at_most("the same, GB with the rows", found["gigabytes"], 2.0)
+    yield at_most("clips that it shows", found["clips"], 250)
+
+
+PARTS = {"decode": decode, "vectors": vectors, "select": selection, "cascade": cascade, "report": reported}
 
 
 def main() -> int:

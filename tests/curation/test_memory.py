@@ -1,5 +1,6 @@
 """A row may take no more memory than it is allowed; afterwards there is as much as before."""
 
+import re
 import resource
 
 import av
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from curation import pipeline
+from curation.engine.pool import Pool
 from curation.memory import at_most
 from curation.table import files
 from tests.curation.conftest import moving, write_video
@@ -50,3 +52,23 @@ def test_a_file_that_asks_for_too_much_is_a_row_with_the_reason(config, serial, 
     rows = {row["source"]: row["ingest_error"] for row in files(graph).to_pylist()}
     assert rows["good.mp4"] is None
     assert "more than 0.03 GB" in rows["bomb.mov"]
+
+
+@pytest.mark.slow
+def test_a_picture_of_16000_pixels_a_side_is_a_row_in_real_workers(config, tmp_path):
+    """Refused by its header where frames are limited, and by the kernel where they are not."""
+    source = tmp_path / "strange"
+    write_video(source / "good.mp4", moving(1))
+    assert bomb(source / "bomb.mov", 16000).stat().st_size < 2**20  # the frame is of 256 MB
+    for k, (change, says) in enumerate(
+        [
+            ("unit=4", r"16000x16000 are larger than ingest\.megapixels"),
+            ("ingest.megapixels=999", r"more than 0\.1 GB"),
+        ]
+    ):
+        settings = config("files.memory_gb=0.1", change, source=source, out=tmp_path / str(k))
+        with Pool(1) as pool:
+            graph = pipeline.run_tables(settings, "split", pool)
+        rows = {row["source"]: row["ingest_error"] for row in files(graph).to_pylist()}
+        assert rows["good.mp4"] is None
+        assert re.search(says, rows["bomb.mov"])
