@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from datamodules.shards import Bucket
@@ -31,6 +32,6 @@ def work_of(batch: dict[str, Any], shape: Backbone, patch: int) -> Work:
     masks = [each.mask for each in TextSequence.of_batch(batch["text"])]
     tokens = t * (h // patch) * (w // patch)
     fed = Batch(samples=b, tokens=tokens, text=tuple(mask.shape[1] for mask in masks))
-    padding = sum((~mask).sum() for mask in masks)
+    padding = torch.stack([(~mask).sum() for mask in masks]).sum()
     frames = Bucket.parse(batch["bucket"]).frames if "bucket" in batch else t
     return Work(b * frames, b * tokens, b * fed.text_tokens, padding, model_flops(shape, fed).total)
