@@ -1,6 +1,6 @@
 """Near-duplicates, clusters and resampling: what they cost on a million clips, and what they miss.
 
-    python -m benchmarks.curation_content million [--rows 1000000]   minutes on one core, 6 GB
+    python -m benchmarks.curation_content million [--rows 1000000]   long on one core; its limit is 8 GB
     python -m benchmarks.curation_content duplicates --clips 1500     toy world, pairs of labelled copies
 
 `million` takes drawn embeddings of 512 numbers: concepts of very unequal size, 6 % near-copies, 1 % mirrored
