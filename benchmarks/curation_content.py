@@ -24,6 +24,8 @@ from rich.table import Table
 from console import command
 from curation import pipeline, table
 from curation.config import load
+from curation.engines import engine_of
+from curation.lock import locked
 from curation.rules import Resample
 from curation.scores import duplicates
 from curation.scores.clusters import cluster
@@ -115,7 +117,7 @@ def copies(clips: int, seed: int, folder: Path) -> int:
     config = load(
         "configs/curation/demo.yaml", {"input": str(folder / "raw"), "out": str(folder / "out")}, []
     )
-    with pipeline.pool_of(config) as engine:
+    with locked(Path(config.out)) as mark, engine_of(config, mark) as engine:
         graph = pipeline.run_tables(config, "embed", engine)
     rows = table.load(graph, ["source", "sha256", "embedding", "mirrored", "signature", "copy"])
     rows = rows.filter(rows.column("embedding").is_valid())

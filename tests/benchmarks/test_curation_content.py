@@ -48,4 +48,4 @@ def test_a_limit_that_is_missed_shows_in_the_exit_code(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_copies_of_the_toy_world_are_found(tmp_path):
-    assert curation_content.copies(200, 5, tmp_path) == 0
+    assert curation_content.copies(40, 5, tmp_path) == 0
