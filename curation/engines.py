@@ -62,7 +62,8 @@ def engine_of(config: "Config", mark: Path) -> Pool | Cluster:
 
 def limits(config: "Config", workers: int) -> Limits:
     """How patient an engine with that many workers is."""
-    return Limits(row_seconds=max(config.row_seconds, config.caption.longest(workers)))
+    fetching = 0.0 if Path(config.input).is_dir() else config.files.fetch_seconds  # lists hold addresses, too
+    return Limits(row_seconds=max(config.row_seconds, config.caption.longest(workers)) + fetching)
 
 
 def cores() -> int:

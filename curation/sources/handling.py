@@ -17,8 +17,8 @@ class Handling:
     were not used for longest go first"""
     fetch_gb: float = 20.0
     "A remote file that is larger is not fetched"
-    fetch_seconds: float = 1800.0
-    "Nor is one that takes longer"
+    fetch_seconds: float = 480.0
+    "Nor is one that takes longer, with all attempts"
     attempts: int = 3
     "How often a remote file is asked for, with growing pauses"
 

@@ -75,14 +75,16 @@ def fetch(address: str, target: Path, handling: Handling) -> list[Any] | None:
     Raises:
         ValueError: it could not be had, after `handling.attempts` where that may change.
     """
+    meter = _Meter(handling)
     for attempt in range(1, handling.attempts + 1):
         try:
+            meter.again()
             files, path = file_system(address, handling.fetch_seconds)
             web = (
                 "http" in files.protocol
             )  # says of every failure that there is no such file, when asked first
             info = {} if web else files.info(path)
-            files.get_file(path, str(target), callback=_Meter(handling))
+            files.get_file(path, str(target), callback=meter)
             size = info.get("size")
             if size is not None and target.stat().st_size != size:
                 raise ConnectionError(f"{target.stat().st_size} of {size} bytes came")
@@ -108,6 +110,11 @@ class _Meter(Callback):
     def __init__(self, handling: Handling):
         super().__init__()
         self.handling, self.end = handling, time.monotonic() + handling.fetch_seconds
+
+    def again(self) -> None:
+        """Count the bytes of another attempt; the time goes on."""
+        self.value = 0
+        self._check(0)
 
     def set_size(self, size: int | None) -> None:
         super().set_size(size)

@@ -186,6 +186,7 @@ def test_a_run_that_fails_is_told_to_mlflow(config, tmp_path, monkeypatch):
     from curation.tracking import tracked
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store.db'}")
+    monkeypatch.chdir(tmp_path)
     wanted = config(f"experiment=failing-{os.getpid()}")
     with pytest.raises(KeyError), tracked(wanted):
         raise KeyError("what")
@@ -200,7 +201,7 @@ def test_the_run_is_an_mlflow_run_with_its_funnel(raw, config, serial, tmp_path,
     from curation.tracking import tracked
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store.db'}")
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(tmp_path)
     wanted = config(f"experiment=tests-{os.getpid()}")
     with tracked(wanted) as tracker:
         outcome = pipeline.run_all(wanted, serial, Board([tracker.listen]))

@@ -5,6 +5,7 @@ import http.server
 import os
 import shutil
 import threading
+from importlib.util import find_spec
 
 import fsspec
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pytest
 
 from console import UserError
 from curation import pipeline
+from curation.engines import limits
 from curation.manifest import read_part
 from curation.retry import forget
 from curation.sources import remote
@@ -135,6 +137,26 @@ def test_a_file_that_is_too_large_is_left_where_it_is(served, tmp_path):
     with pytest.raises(ValueError, match=r"larger than files\.fetch_gb"):
         read(library(tmp_path, fetch_gb=1e-9), f"{address}/b%20c.mp4")
     assert not any((tmp_path / "copies").glob("*.mp4"))
+
+
+def test_time_is_counted_over_all_attempts(served, tmp_path):
+    _, address, kind = served
+    kind.faults["/a.mp4"] = ["503"] * 9
+    with pytest.raises(ValueError, match=r"longer than files\.fetch_seconds"):
+        read(library(tmp_path, fetch_seconds=1e-9), f"{address}/a.mp4")
+    assert "/a.mp4" not in kind.asked
+
+
+def test_a_worker_has_time_to_fetch_before_it_is_taken_for_hung(config):
+    here, away = config("row_seconds=100"), config("row_seconds=100", source="https://host/list.csv")
+    assert limits(here, 1).row_seconds == 100
+    assert limits(away, 1).row_seconds == 100 + away.files.fetch_seconds
+
+
+@pytest.mark.skipif(find_spec("s3fs") is not None, reason="s3fs is installed")
+def test_a_store_without_its_package_says_what_to_install(tmp_path):
+    with pytest.raises(UserError, match="s3fs"):
+        catalogue("s3://bucket/folder", Handling(), tmp_path)
 
 
 def test_room_is_made_by_what_was_not_used_for_longest_and_not_by_what_is_in_use(served, tmp_path):
