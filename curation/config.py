@@ -81,6 +81,11 @@ class Config:
     def __post_init__(self):
         if self.unit < 1 or self.workers < 0 or self.row_seconds <= 0:
             raise UserError("unit must be at least 1, workers at least 0 and row_seconds above 0.")
+        self.engine.check_stages(STAGES)
+        if self.content.clip not in ("", self.embed.clip):
+            raise UserError(
+                "content.clip is the model of embed.clip, which fills it in: give only embed.clip."
+            )
 
     def stages(self) -> dict[str, Stage]:
         """The table stages, in order."""
