@@ -1,10 +1,12 @@
 """Files elsewhere, served by a real web server of this machine and by fsspec's memory: found, fetched once,
 kept, cleared away when there is no room, and never half there."""
 
+import errno
 import http.server
 import os
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import fsspec
@@ -224,3 +226,27 @@ def test_a_run_over_the_web_equals_one_over_the_folder(served, config, serial, t
 def ingested(graph) -> dict[str, list]:
     parts = [read_part(graph.nodes["ingest"].folder.part(unit.name)) for unit in graph.units]
     return pa.concat_tables(parts).to_pydict()
+
+
+def test_workers_that_want_one_file_at_a_time_fetch_it_once(served, tmp_path):
+    root, address, kind = served
+    write_tar(root / "0.tar", {f"{k}.mp4": bytes([k]) * 9000 for k in range(8)})
+    shared = library(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda k: read(shared, f"{address}/0.tar::{k}.mp4"), range(8)))
+    assert found == [bytes([k]) * 9000 for k in range(8)]
+    assert kind.asked["/0.tar"] == 1
+
+
+def test_a_full_disk_is_no_fault_of_a_file(tmp_path, monkeypatch):
+    store = fsspec.filesystem("memory")
+    store.pipe_file("/full/a.mp4", b"A")
+
+    def full(*_: object, **__: object):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(store), "get_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        read(library(tmp_path), "memory://full/a.mp4")
+    assert not any((tmp_path / "copies").iterdir())
+    store.rm("/full", recursive=True)
