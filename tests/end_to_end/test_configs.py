@@ -12,6 +12,7 @@ CONFIGS = ROOT / "configs"
 STAGES = sorted([*CONFIGS.glob("*.yaml"), *CONFIGS.glob("paper/*.yaml"), *CONFIGS.glob("small/*.yaml")])
 CURATION = sorted(CONFIGS.glob("curation/*.yaml"))
 SUBSETS = sorted(CONFIGS.glob("curation/subsets/*.yaml"))
+CONCEPTS = sorted(CONFIGS.glob("curation/concepts/*.yaml"))
 
 
 def name(path: Path) -> str:
@@ -19,10 +20,9 @@ def name(path: Path) -> str:
 
 
 def test_every_config_is_of_a_kind_that_is_checked_here() -> None:
-    assert {*STAGES, *CURATION, *SUBSETS} == set(CONFIGS.rglob("*.yaml"))
-    assert STAGES
-    assert CURATION
-    assert SUBSETS
+    kinds = [STAGES, CURATION, SUBSETS, CONCEPTS]
+    assert {path for kind in kinds for path in kind} == set(CONFIGS.rglob("*.yaml"))
+    assert all(kinds)
 
 
 @pytest.mark.parametrize("path", STAGES, ids=name)
@@ -54,6 +54,14 @@ def test_a_curation_config_has_only_settings_that_exist(path: Path) -> None:
     config = load(path, {}, [])
     assert config.stages()
     assert read_subset(config.subset).rules
+
+
+@pytest.mark.parametrize("path", CONCEPTS, ids=name)
+def test_a_taxonomy_names_each_concept_once(path: Path) -> None:
+    from curation.scores.concepts import read_taxonomy
+
+    names = [concept.name for concept in read_taxonomy(path)]
+    assert len(names) == len(set(names)) > 0
 
 
 @pytest.mark.parametrize("path", SUBSETS, ids=name)
