@@ -11,7 +11,8 @@ from console import UserError
 from curation import pipeline, planning, table
 from curation.clip import Clip
 from curation.funnel import remarks
-from curation.report import gather, write_report
+from curation.report import write_report
+from curation.report.page import gather
 from curation.rules import find_subset, read_subset
 from curation.scores import packaged
 from curation.stages.audio import AudioScores
@@ -105,7 +106,7 @@ def test_the_subset_of_sound_keeps_what_belongs_together(config, serial, films, 
     assert {name for name, why in reasons.items() if not why} == {"clipped.mkv", "tone.mkv", "two.mkv"}
     assert "sound" in reasons["none.mkv"] & reasons["late.mkv"]
     assert "not silent" in reasons["silent.mkv"]
-    told = gather(settings, outcome)["audio"]
+    told = gather(settings, outcome)[0]["audio"]
     assert told["none"] == 1
     assert told["classes"]["silence"] == 1
     page = write_report(settings, outcome).read_text()

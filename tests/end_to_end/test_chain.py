@@ -52,7 +52,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def results(folder: Path) -> dict[str, int]:
     """Every file that takes long to make and when it was written; what is cheap may be written again."""
     kept = [folder / name for name in ("data", "runs", "outputs")]
-    cheap = {"eval", "eval.json", "report", ".lock"}
+    cheap = {"eval", "eval.json", "report", ".lock", ".lock-tasks"}
     found = [path for top in kept for path in top.rglob("*") if path.is_file() and not cheap & {*path.parts}]
     return {str(path): path.stat().st_mtime_ns for path in found}
 
