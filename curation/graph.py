@@ -65,7 +65,7 @@ class Graph:
     def whole(self) -> list[str]:
         """The stages of a whole run: all but those that nobody asked for."""
         wanted: set[str] = set()
-        for name, node in reversed(self.nodes.items()):
+        for name, node in reversed(list(self.nodes.items())):
             read = any(name in self.nodes[other].columns for other in wanted)
             if read or name in self.asked or not node.stage.on_demand:
                 wanted.add(name)
