@@ -44,7 +44,7 @@ T2V_SCORE := runs/demo/t2v/eval/eval.json
 CLIP := outputs/clip.mp4
 REPORT := report/index.html
 
-MINUTES := 1 4 4 1 1 11 1 1 1
+MINUTES := 1 3 4 1 1 9 1 1 1
 STEPS := $(words $(MINUTES))
 
 # $(call step,number,title,command): say what comes and how long it takes, run it, mark its target as new.
