@@ -34,7 +34,7 @@ def at_most(gigabytes: float) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_AS, (allowed, before[1]))
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # each library has words of its own for memory that it was refused
         if not isinstance(error, MemoryError) and not REFUSED.search(str(error)):
             raise
         raise ValueError(

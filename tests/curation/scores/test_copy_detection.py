@@ -1,12 +1,9 @@
-"""Copy detectors by path, as TorchScript: what they are given, what they give, and what a run makes of it."""
-
-import warnings
+"""Copy detectors by path, as ONNX: what they are given, what they give, and what a run makes of it."""
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from console import UserError
 from curation import pipeline, table
@@ -14,30 +11,28 @@ from curation.scores import copy_detection
 from curation.scores.copy_detection import DEVIATION, MEAN, SIZE, CopyDetector, model_file
 from curation.stages.embed import Embed
 from tests.curation.conftest import moving, texture, write_video
-
-
-class Coarse(nn.Module):
-    """A stand-in for SSCD: the picture on a coarse grid, about its mean."""
-
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        coarse = nn.functional.adaptive_avg_pool2d(pictures, (8, 8)).flatten(1)
-        return coarse - coarse.mean(dim=1, keepdim=True)
+from tests.curation.onnx_files import write_onnx
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("sscd") / "coarse.torchscript.pt"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        torch.jit.save(torch.jit.script(Coarse()), str(path))
-    return path
+    """A stand-in for SSCD: the picture on a coarse grid, about its mean."""
+    nodes = [
+        ("AveragePool", ["x"], "pooled", {"kernel_shape": [SIZE // 8] * 2, "strides": [SIZE // 8] * 2}),
+        ("Flatten", ["pooled"], "coarse", {"axis": 1}),
+        ("ReduceMean", ["coarse"], "mean", {"axes": [1], "keepdims": 1}),
+        ("Sub", ["coarse", "mean"], "y", {}),
+    ]
+    path = tmp_path_factory.mktemp("sscd") / "coarse.onnx"
+    return write_onnx(path, [1, 3, SIZE, SIZE], [1, 192], nodes, {})
 
 
 def test_the_model_is_given_what_sscd_was_trained_on(model):
     picture = texture(3, 400, 300)
     sized = cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
     given = torch.from_numpy(((sized / 255 - MEAN) / DEVIATION).astype(np.float32))
-    expected = Coarse()(given.permute(2, 0, 1)[None])[0].numpy()
+    coarse = torch.nn.functional.adaptive_avg_pool2d(given.permute(2, 0, 1), (8, 8)).flatten().numpy()
+    expected = coarse - coarse.mean()
     found = CopyDetector(model).embed(picture)
     np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-5)
 
@@ -45,7 +40,7 @@ def test_the_model_is_given_what_sscd_was_trained_on(model):
 def test_what_is_no_model_is_refused(tmp_path, monkeypatch):
     for name in ("torn.pt", "torn.onnx"):
         (tmp_path / name).write_bytes(b"torn")
-        with pytest.raises(UserError, match=r"embed\.copies.*is no"):
+        with pytest.raises(UserError, match=r"(?s)embed\.copies.*is no ONNX model.*torch\.onnx\.export"):
             CopyDetector(tmp_path / name)
     with pytest.raises(UserError, match="neither a file"):
         Embed(copies=str(tmp_path / "none.pt"))
