@@ -34,7 +34,7 @@ class Asked(NamedTuple):
     """A held-out prompt, the seed of its noise and what a right clip shows."""
 
     request: Request
-    expected: dict[str, str]
+    expected: dict[str, Any]
 
 
 class Prompts(NamedTuple):
@@ -45,6 +45,8 @@ class Prompts(NamedTuple):
     """Of the prompts and of the noise."""
     camera: float = 0.0
     """Share of the prompts in which the camera moves."""
+    counted: float = 0.0
+    """Share of the prompts that name a number of sprites."""
 
 
 def evaluate_t2v(
@@ -100,7 +102,7 @@ def ask(prompts: Prompts) -> list[Asked]:
     ]
 
 
-def _rates(clips: Sequence[np.ndarray], expected: Sequence[dict[str, str]]) -> dict[str, float]:
+def _rates(clips: Sequence[np.ndarray], expected: Sequence[dict[str, Any]]) -> dict[str, float]:
     found = accuracy(clips, expected)
     return {name: found[name] for name in CHOICES if name in found}
 
@@ -108,7 +110,7 @@ def _rates(clips: Sequence[np.ndarray], expected: Sequence[dict[str, str]]) -> d
 def _ceilings(pipeline: Pipeline, prompts: Prompts) -> dict[str, Any]:
     """What true clips score, and true clips after the TAE: no generated clip can be expected to do better."""
     rng = np.random.default_rng((prompts.seed, prompts.count))
-    scenes = held_out_scenes(rng, prompts.count, prompts.camera)
+    scenes = held_out_scenes(rng, prompts.count, prompts.camera, prompts.counted)
     expected = [expect(scene) for scene in scenes]
     shape, fps = pipeline.shape, pipeline.facts["fps"]
     true = [render(scene, shape.width, shape.height, shape.frames, fps) for scene in scenes]

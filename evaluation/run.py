@@ -107,6 +107,9 @@ def _add_t2v(parser: argparse.ArgumentParser) -> None:
     add("--prompts", type=int, default=64, help=f"how many held-out prompts {DEFAULT}")
     add("--seed", type=int, default=0, help=f"seed of the prompts and of the noise {DEFAULT}")
     add("--camera", type=float, default=0.0, help=f"share of prompts in which the camera moves {DEFAULT}")
+    add(
+        "--counted", type=float, default=0.0, help=f"share of prompts that name a number of sprites {DEFAULT}"
+    )
     add("--steps", type=int, help="Euler steps (default: the model's own, else 50)")
     add("--guidance", type=float, help="scale of guidance; 1 is none (default: the model's own, else 7.5)")
     add("--schedule", help="linear-quadratic or linear (default: the model's own, else linear-quadratic)")
@@ -166,12 +169,15 @@ def _run_t2v(options: argparse.Namespace) -> int:
     from inference.sampling import sampling_for
 
     _positive("--prompts", options.prompts)
-    if not 0 <= options.camera <= 1:
-        raise UserError(f"--camera is a share of the prompts, from 0 to 1; {options.camera:g} came.")
+    if min(options.camera, options.counted) < 0 or options.camera + options.counted > 1:
+        raise UserError(
+            "--camera and --counted are shares of the prompts, of 0 or more and together 1 at most; "
+            f"{options.camera:g} and {options.counted:g} came."
+        )
     pipeline = open_pipeline(options.model, options.tae, options.device)
     asked_for = {name: getattr(options, name) for name in ("steps", "guidance", "schedule")}
     sampling = sampling_for(pipeline.facts, **asked_for)
-    prompts = Prompts(options.prompts, options.seed, options.camera)
+    prompts = Prompts(options.prompts, options.seed, options.camera, options.counted)
     result = evaluate_t2v(pipeline, options.out, prompts, sampling, options.batch)
     _print_accuracy(result)
     print(options.out / "eval.json")

@@ -10,6 +10,8 @@ SHAPE_WORDS = {
     "triangle": ("triangle",),
     "star": ("star",),
 }
+NUMBERS = {1: ("one", "a single"), 2: ("two", "a pair of"), 3: ("three",)}
+PLURALS = {"box": "boxes", "goes": "go"}  # of nouns and verbs that do not just take or lose an s
 SIZE_WORDS = {"small": ("small", "little"), "big": ("big", "large")}
 PLACES = {
     "wall": ("in front of a plain grey wall", "before a grey wall"),
@@ -60,6 +62,9 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
 
 def _action(scene: Scene, thing: str, rng: np.random.Generator) -> str:
     move = _one(rng, MOVES[scene.direction] if scene.bounce is None else BOUNCES[scene.direction])
+    if scene.others:
+        verb, _, rest = move.partition(" ")
+        move = f"{PLURALS.get(verb, verb.removesuffix('s'))} {rest}"
     place = _one(rng, PLACES[scene.background])
     if scene.speed is not None and rng.uniform() < 0.5:
         move = f"{move} {scene.speed}"
@@ -69,11 +74,14 @@ def _action(scene: Scene, thing: str, rng: np.random.Generator) -> str:
 
 
 def _thing(scene: Scene, rng: np.random.Generator) -> str:
-    words = [scene.colour, _one(rng, SHAPE_WORDS[scene.shape])]
+    noun = _one(rng, SHAPE_WORDS[scene.shape])
+    words = [scene.colour, PLURALS.get(noun, noun + "s") if scene.others else noun]
     if scene.texture != "plain" and rng.uniform() < 0.5:
         words.insert(0, scene.texture)
     if rng.uniform() < 0.5:
         words.insert(0, _one(rng, SIZE_WORDS[scene.size]))
+    if scene.count is not None:
+        return f"{_one(rng, NUMBERS[scene.count])} {' '.join(words)}"
     return f"{'an' if words[0][0] in 'aeiou' else 'a'} {' '.join(words)}"
 
 

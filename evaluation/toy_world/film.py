@@ -102,6 +102,8 @@ def shot_truth(scene: Scene, shape: Format) -> dict[str, Any]:
         "camera": scene.camera,
         "start": [round(value, 6) for value in scene.start],
         "bounces": touch_seconds(scene, shape),
+        "count": 1 + len(scene.others),
+        "others": [[round(value, 6) for value in start] for start in scene.others],
     }
 
 

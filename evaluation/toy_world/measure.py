@@ -20,6 +20,7 @@ STRANGE = (
     14.0  # Lab units: mean distance from the nearest background; true clips stay below 4, noisy ones below 8
 )
 MIN_AREA, MAX_AREA = 0.008, 0.40  # of the frame: smaller is noise, larger is no sprite
+SIMILAR = 0.4  # of the largest sprite's area: what is smaller is no second sprite
 MIN_TRAVEL = 0.20  # sides of the frame: less is called still
 SHAPE_FRAMES = 8  # as many are enough to tell a shape
 MIN_PRESENCE = 0.6  # share of frames in which a sprite must be found
@@ -40,18 +41,21 @@ class Measured(NamedTuple):
     travel: tuple[float, float] | None
     """Way from the first to the last frame relative to the world, fractions of width and height."""
     track: np.ndarray | None
-    """Centre (x, y) of the sprite in each frame, fractions of the sides, [t 2]; NaN where none was found."""
+    """Centre (x, y) of the sprite in each frame, fractions of the sides, [t 2]; NaN where none was found.
+    Of several sprites, the middle of their centres in frames that show them all."""
 
 
 NOTHING = Measured(None, None, None, None, None, 0, None, None, None)
 
 
 class Sprite(NamedTuple):
-    """The largest thing in one frame that is not background."""
+    """The largest thing in one frame that is not background, and those of similar size."""
 
     centre: tuple[float, float]  # pixels
     mask: np.ndarray  # bool [h w]
     count: int
+    middle: tuple[float, float]  # of the centres of all of similar size
+    all: np.ndarray  # bool [h w], the pixels of all of similar size
 
 
 def measure(video: np.ndarray) -> Measured:
@@ -63,11 +67,12 @@ def measure(video: np.ndarray) -> Measured:
     distance = _segment_distance(lab, background)
     sprites_found = [_sprite(frame) for frame in distance]
     present = [(index, found) for index, found in enumerate(sprites_found) if found is not None]
-    masks = np.stack([np.zeros(distance.shape[1:], bool) if s is None else s.mask for s in sprites_found])
+    masks = np.stack([np.zeros(distance.shape[1:], bool) if s is None else s.all for s in sprites_found])
     motion = camera_motion(lab, masks) if background in FEATURED else STATIC  # a plain wall shows no move
     if len(present) < MIN_PRESENCE * len(lab):
         return NOTHING._replace(background=background, camera=motion.name)
-    track = _track(sprites_found, lab.shape[1:3])
+    count = int(np.median([found.count for _, found in present]))
+    track = _track(sprites_found, count, lab.shape[1:3])
     travel = _travel(track, motion)
     return Measured(
         colour=_colour(lab, present),
@@ -75,7 +80,7 @@ def measure(video: np.ndarray) -> Measured:
         background=background,
         shape=_shape(present),
         camera=motion.name,
-        count=int(np.median([found.count for _, found in present])),
+        count=count,
         radius=float(
             np.median([np.sqrt(found.mask.sum() / np.pi) for _, found in present]) / min(lab.shape[1:3])
         ),
@@ -139,8 +144,14 @@ def _sprite(distance: np.ndarray) -> Sprite | None:
     largest = int(np.argmax(areas)) + 1
     if not MIN_AREA <= areas[largest - 1] / distance.size <= MAX_AREA:
         return None
-    count = int((areas > 0.4 * areas[largest - 1]).sum())
-    return Sprite(tuple(centres[largest]), labels == largest, count)
+    similar = 1 + np.flatnonzero(areas > SIMILAR * areas[largest - 1])
+    return Sprite(
+        centre=tuple(centres[largest]),
+        mask=labels == largest,
+        count=len(similar),
+        middle=tuple(centres[similar].mean(axis=0)),
+        all=np.isin(labels, similar),
+    )
 
 
 def _colour(lab: np.ndarray, present: list[tuple[int, Sprite]]) -> str:
@@ -156,15 +167,16 @@ def _colour(lab: np.ndarray, present: list[tuple[int, Sprite]]) -> str:
     return names[int(np.argmin(np.linalg.norm(palette - middle, axis=1)))]
 
 
-def _track(found: list[Sprite | None], size: tuple[int, int]) -> np.ndarray:
+def _track(found: list[Sprite | None], count: int, size: tuple[int, int]) -> np.ndarray:
     height, width = size
-    nothing = (np.nan, np.nan)
-    return np.array(
-        [
-            nothing if one is None else ((one.centre[0] + 0.5) / width, (one.centre[1] + 0.5) / height)
-            for one in found
-        ]
-    )
+    places = []
+    for one in found:
+        if one is None or (count > 1 and one.count != count):
+            places.append((np.nan, np.nan))
+            continue
+        x, y = one.middle if count > 1 else one.centre
+        places.append(((x + 0.5) / width, (y + 0.5) / height))
+    return np.array(places)
 
 
 def _travel(track: np.ndarray, motion: CameraMotion) -> tuple[float, float]:

@@ -57,7 +57,8 @@ def render_views(scene: Scene, views: list[View], times: list[float], width: int
         if still is None or look != views[index - 1]:
             still = _background(scene, look, width, height)
         frame = still.copy()
-        _draw_sprite(frame, scene, look, time)
+        for centre in scene.centres(time):
+            _draw_sprite(frame, scene, look, centre)
         clip[index] = np.rint(frame)
     return clip
 
@@ -70,11 +71,11 @@ def _background(scene: Scene, look: View, width: int, height: int) -> np.ndarray
     return backgrounds.paint(scene.background, x, y)
 
 
-def _draw_sprite(frame: np.ndarray, scene: Scene, look: View, time: float) -> None:
-    """Blend the sprite into `frame` (float [h w 3]) within the box that it covers."""
+def _draw_sprite(frame: np.ndarray, scene: Scene, look: View, centre: tuple[float, float]) -> None:
+    """Blend a sprite at `centre` (fractions of the sides) into `frame` (float [h w 3]) within its box."""
     height, width, _ = frame.shape
     side = min(width, height)
-    x, y = scene.centre(time)
+    x, y = centre
     centre_x = width / 2 + ((x - 0.5) * width - look.x * side) * look.zoom
     centre_y = height / 2 + ((y - 0.5) * height - look.y * side) * look.zoom
     radius = scene.radius * side * look.zoom

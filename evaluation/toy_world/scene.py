@@ -38,6 +38,9 @@ CAMERAS = ("static", "pan left", "pan right", "tilt up", "tilt down", "zoom in",
 PAN = 0.36  # way of a panning or tilting camera, sides of the frame
 ZOOM = 1.3  # a zoom goes from 1 / ZOOM to ZOOM or back
 BOUNCE_HEIGHT = (0.30, 0.45)  # of the sprite's centre above its lowest place, sides of the frame
+COUNTS = (1, 2, 3)
+COUNTED_RADIUS = (0.130, 0.138)  # short sides of the frame: three of them have room side by side
+CLEARANCE = 0.02  # sides of the frame between sprites that are counted
 HELD_OUT_PERCENT = 15  # of all (shape, colour, direction, background)
 
 
@@ -79,17 +82,28 @@ class Scene:
     phase: tuple[float, float] = (0.0, 0.0)
     """Where in the background's pattern the camera stands; a static camera always stands at one place."""
     bounce: Bounce | None = None
+    count: int | None = None
+    """How many sprites the caption says there are; None for one of which it says no number."""
+    others: tuple[tuple[float, float], ...] = ()
+    """Starts of further sprites, which look and move as the first does."""
 
     @property
     def combination(self) -> tuple[str, str, str, str]:
         """What must be new in a held-out prompt."""
         return self.shape, self.colour, self.direction, self.background
 
+    def centres(self, time: float) -> list[tuple[float, float]]:
+        """Centres of all sprites at `time` (fraction of the shot), fractions of width and height."""
+        return [self._moved(start, time) for start in (self.start, *self.others)]
+
     def centre(self, time: float) -> tuple[float, float]:
-        """Centre of the sprite at `time` (fraction of the shot), fractions of width and height."""
+        """Centre of the first sprite."""
+        return self._moved(self.start, time)
+
+    def _moved(self, start: tuple[float, float], time: float) -> tuple[float, float]:
         step = DIRECTIONS.get(self.direction, (0, 0))
-        x = self.start[0] + step[0] * self.travel * time
-        y = self.start[1] + step[1] * self.travel * time
+        x = start[0] + step[0] * self.travel * time
+        y = start[1] + step[1] * self.travel * time
         if self.bounce is not None:
             swing = ((time - self.bounce.first) / self.bounce.period) % 1.0
             y -= 4 * swing * (1 - swing) * self.bounce.height
@@ -103,6 +117,7 @@ class Scene:
             direction=swap.get(self.direction, self.direction),
             camera=swap.get(self.camera, self.camera),
             start=(1 - self.start[0], self.start[1]),
+            others=tuple((1 - x, y) for x, y in self.others),
         )
 
 
@@ -120,6 +135,11 @@ def draw_scene(rng: np.random.Generator, *, held_out: bool = False) -> Scene:
 def draw_camera_scene(rng: np.random.Generator, *, held_out: bool = False) -> Scene:
     """A sprite at rest in the world while the camera moves."""
     return _draw(rng, _filmed, held_out)
+
+
+def draw_counted_scene(rng: np.random.Generator, *, held_out: bool = False) -> Scene:
+    """One to three sprites of one look that move side by side in one direction before a static camera."""
+    return _draw(rng, _counted, held_out)
 
 
 def draw_bounce_scene(rng: np.random.Generator, *, held_out: bool = False) -> Scene:
@@ -161,6 +181,30 @@ def _moving(rng: np.random.Generator) -> Scene:
     first = _between(rng, REACH * look.radius, 1 - REACH * look.radius - travel)
     start[axis] = first if sum(DIRECTIONS[direction]) > 0 else 1 - first
     return replace(look, direction=direction, speed=speed, travel=travel, start=tuple(start))
+
+
+def _counted(rng: np.random.Generator) -> Scene:
+    count = COUNTS[int(rng.integers(len(COUNTS)))]
+    look = replace(_look(rng), size="small", radius=_between(rng, *COUNTED_RADIUS))
+    direction, speed = _pick(rng, tuple(DIRECTIONS)), _pick(rng, tuple(SPEEDS))
+    travel, room = float(rng.uniform(*SPEEDS[speed])), REACH * look.radius
+    axis = 0 if DIRECTIONS[direction][0] else 1
+    starts = []
+    for lane in range(count):
+        first = _between(rng, room, 1 - room - travel)
+        along = first if sum(DIRECTIONS[direction]) > 0 else 1 - first
+        play = 0.5 / count - room - CLEARANCE / 2
+        across = (lane + 0.5) / count + _between(rng, -play, play)
+        starts.append((along, across) if axis == 0 else (across, along))
+    return replace(
+        look,
+        direction=direction,
+        speed=speed,
+        travel=travel,
+        start=starts[0],
+        others=tuple(starts[1:]),
+        count=count,
+    )
 
 
 def _filmed(rng: np.random.Generator) -> Scene:

@@ -1,6 +1,7 @@
 """How often clips show what their prompts named, by pixels alone, and how often chance would."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +12,12 @@ from evaluation.toy_world.scene import (
     BACKGROUNDS,
     CAMERAS,
     COLOURS,
+    COUNTS,
     DIRECTIONS,
     SHAPES,
     Scene,
     draw_camera_scene,
+    draw_counted_scene,
     draw_scene,
 )
 
@@ -35,34 +38,52 @@ CHOICES = {
     "background": BACKGROUNDS,
     "shape": SHAPES,
     "camera": CAMERAS[1:],
+    "count": COUNTS,
 }
 """What is scored; prompts draw each evenly, so that chance is one over the number of choices. A prompt is
-scored on what it asks for: one of a camera's move on the camera and not on the direction."""
+scored on what it asks for: one of a camera's move on the camera and not on the direction, one that names a
+number on the count."""
 
 
-def expect(scene: Scene) -> dict[str, str]:
+def expect(scene: Scene) -> dict[str, Any]:
     """What `measure` should find in a clip of `scene`."""
     return {name: getattr(scene, name) for name in CHOICES}
 
 
-def asked(expected: dict[str, str]) -> list[str]:
+def asked(expected: dict[str, Any]) -> list[str]:
     """The names in `CHOICES` that a prompt with this expectation is scored on."""
     return [name for name, choices in CHOICES.items() if expected[name] in choices]
 
 
-def held_out_scenes(rng: np.random.Generator, n: int, camera: float = 0.0) -> list[Scene]:
-    """`n` scenes whose combination no training clip shows; the camera moves in a share `camera` of them."""
-    filmed = [int((place + 1) * camera) > int(place * camera) for place in range(n)]
-    return [(draw_camera_scene if moves else draw_scene)(rng, held_out=True) for moves in filmed]
+def held_out_scenes(
+    rng: np.random.Generator, n: int, camera: float = 0.0, counted: float = 0.0
+) -> list[Scene]:
+    """`n` scenes whose combination no training clip shows, evenly mixed.
+
+    In a share `camera` of them the camera moves, and a share `counted` has a number of sprites.
+    """
+    draws, done = [], {draw_camera_scene: 0, draw_counted_scene: 0}
+    for place in range(n):
+        due = {draw_camera_scene: (place + 1) * camera, draw_counted_scene: (place + 1) * counted}
+        late = {draw: due[draw] - done[draw] for draw in done}
+        draw = max(late, key=late.__getitem__)
+        if late[draw] < 1:
+            draw = draw_scene
+        else:
+            done[draw] += 1
+        draws.append(draw)
+    return [draw(rng, held_out=True) for draw in draws]
 
 
-def held_out_prompts(n: int, seed: int, camera: float = 0.0) -> list[tuple[str, dict[str, str]]]:
+def held_out_prompts(
+    n: int, seed: int, camera: float = 0.0, counted: float = 0.0
+) -> list[tuple[str, dict[str, Any]]]:
     """Prompts of `held_out_scenes`, each with what a right clip must show."""
     rng = np.random.default_rng((seed, 1))
-    return [(caption(scene, rng), expect(scene)) for scene in held_out_scenes(rng, n, camera)]
+    return [(caption(scene, rng), expect(scene)) for scene in held_out_scenes(rng, n, camera, counted)]
 
 
-def accuracy(videos: Sequence[np.ndarray], expected: Sequence[dict[str, str]]) -> dict:
+def accuracy(videos: Sequence[np.ndarray], expected: Sequence[dict[str, Any]]) -> dict:
     """Share of `videos` (uint8 [t h w 3]) that show what was asked for, by name, and chance beside it."""
     if len(videos) != len(expected) or not len(videos):
         raise ValueError(
@@ -84,8 +105,8 @@ def own_accuracy(
 ) -> dict:
     """The score of `n` true clips of held-out scenes: what is missing to 1 is the score's own error.
 
-    In one of three the camera moves.
+    In one of three the camera moves, and one of three has a number of sprites.
     """
-    scenes = held_out_scenes(np.random.default_rng((seed, 2)), n, camera=1 / 3)
+    scenes = held_out_scenes(np.random.default_rng((seed, 2)), n, camera=1 / 3, counted=1 / 3)
     videos = [render(scene, size[1], size[0], frames, fps) for scene in scenes]
     return accuracy(videos, [expect(scene) for scene in scenes])

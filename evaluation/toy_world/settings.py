@@ -16,6 +16,7 @@ STREAMS = (
     "spoiler",
     "identity",
     "edit",
+    "counted",
 )  # of chance, by number
 VIEWS = 4  # clips of each identity
 MIN_FRAMES, MIN_SIDE = 6, 32  # a clip must hold the cuts and slides of the spoilers, and a picture of its own
@@ -47,6 +48,9 @@ class Settings:
     fps: float = field(default=8.0, metadata=_say("frames per second"))
     spoilers: float = field(default=0.10, metadata=_say("share of spoilt files, of every kind in turn"))
     camera: float = field(default=0.05, metadata=_say("share of clips in which the camera moves"))
+    counted: float = field(
+        default=0.0, metadata=_say("share of clips of one to three sprites whose captions count them")
+    )
     stills: float = field(default=0.02, metadata=_say("share of still images"))
     bounces: float = field(
         default=0.05, metadata=_say("share of clips in which a sprite bounces with a sound")
@@ -78,7 +82,7 @@ class Settings:
         self._check_shares()
 
     def _check_shares(self) -> None:
-        for name in ("spoilers", "camera", "stills", "bounces", "reels"):
+        for name in ("spoilers", "camera", "counted", "stills", "bounces", "reels"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(
                     f"--{name} is {getattr(self, name):g}; it is a share of all files, from 0 to 1."
@@ -110,6 +114,7 @@ class Settings:
             "still": self.stills,
             "reel": self.reels,
             "spoiler": self.spoilers,
+            "counted": self.counted,
         }
         counts = {name: math.floor(share * self.clips + 0.5) for name, share in shares.items()}
         counts |= {"identity": VIEWS * self.identities, "edit": 2 * self.edits}

@@ -14,6 +14,7 @@ from evaluation.toy_world.scene import (
     Scene,
     draw_bounce_scene,
     draw_camera_scene,
+    draw_counted_scene,
     draw_scene,
     draw_still_scene,
     is_held_out,
@@ -34,7 +35,7 @@ class Item:
     @property
     def kind(self) -> str:
         """Its kind in truth.jsonl."""
-        return "clip" if self.stream in ("moving", "camera", "bounce") else self.stream
+        return "clip" if self.stream in ("moving", "camera", "bounce", "counted") else self.stream
 
     @property
     def label(self) -> str | None:
@@ -102,7 +103,12 @@ def truth(item: Item, film: Film) -> dict[str, Any]:
 
 
 def _clip(item: Item, settings: Settings) -> tuple[Scene, Film]:
-    draw = {"moving": draw_scene, "camera": draw_camera_scene, "bounce": draw_bounce_scene}[item.stream]
+    draw = {
+        "moving": draw_scene,
+        "camera": draw_camera_scene,
+        "bounce": draw_bounce_scene,
+        "counted": draw_counted_scene,
+    }[item.stream]
     rng = _chance(settings, item.stream, item.index)
     scene = _draw(draw, settings)(rng)
     return scene, single(scene, settings.shape, rng)
