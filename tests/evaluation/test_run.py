@@ -163,6 +163,12 @@ def test_accuracy_is_the_share_of_right_verdicts(measured):
         assert 0 < result["chance"][name] < 1
 
 
+def test_shares_of_prompts_that_are_more_than_all_are_refused(measured):
+    command, *_ = measured
+    with pytest.raises(UserError, match=r"together 1 at most; 0\.6 and 0\.5 came"):
+        main([*command, "--camera", "0.6", "--counted", "0.5"])
+
+
 def test_the_same_command_again_keeps_the_clips(measured):
     command, out, before = measured
     times = {path: path.stat().st_mtime_ns for path in (out / "clips").iterdir()}

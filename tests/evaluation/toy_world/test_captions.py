@@ -58,6 +58,18 @@ def test_a_camera_that_moves_is_named() -> None:
         assert re.search(rf"camera .*\b{way}", text)
 
 
+def test_a_number_is_named_and_the_words_agree_with_it() -> None:
+    rng = np.random.default_rng(9)
+    nouns = {"boxes", *(f"{word}s" for words in captions.SHAPE_WORDS.values() for word in words)}
+    for _ in range(200):
+        scene = world.draw_counted_scene(rng)
+        text = caption(scene, rng)
+        assert named(text, captions.NUMBERS) == {scene.count}, text
+        assert bool(nouns & set(re.findall(r"[a-z]+", text))) == bool(scene.others), text
+        plural = re.search(r"\b(move|slide|travel|go|rise|sink)\b", text)
+        assert (plural is not None) == bool(scene.others), text
+
+
 def test_a_bounce_is_named() -> None:
     rng = np.random.default_rng(7)
     assert all(re.search("bounces|hops", caption(world.draw_bounce_scene(rng), rng)) for _ in range(50))

@@ -40,7 +40,14 @@ def test_options_reach_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_the_score_of_true_clips_is_printed_beside_chance(capsys: pytest.CaptureFixture[str]) -> None:
     main(["score", "--clips", "4"])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["colour", "direction", "background", "shape", "camera"]
+    assert [line.split()[0] for line in lines] == [
+        "colour",
+        "direction",
+        "background",
+        "shape",
+        "camera",
+        "count",
+    ]
     assert all("100.00%" in line and "chance" in line for line in lines)
 
 

@@ -50,6 +50,18 @@ def test_a_scene_shows_the_same_instants_at_any_frame_rate() -> None:
     assert (fast[::2] == slow).all()
 
 
+def test_every_sprite_of_a_scene_is_drawn() -> None:
+    rng = np.random.default_rng(6)
+    for scene in (world.draw_counted_scene(rng) for _ in range(10)):
+        scene = replace(scene, texture="plain", background="wall", colour="red")
+        clip = render(scene, 64, 64, 4, 8)
+        for time, frame in zip(shot_times(4), clip, strict=True):
+            for x, y in scene.centres(time):
+                red, green, blue = frame[int(y * 64), int(x * 64)].astype(int)
+                assert red > green + 100
+                assert red > blue + 100
+
+
 @pytest.mark.parametrize(
     ("camera", "step"),
     [("pan left", (1, 0)), ("pan right", (-1, 0)), ("tilt up", (0, 1)), ("tilt down", (0, -1))],

@@ -1,7 +1,7 @@
 """Scenes: sprites stay in sight, held-out combinations stay out, names cover what can be drawn."""
 
 from collections import Counter
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ DRAWS = {
     "moving": world.draw_scene,
     "camera": world.draw_camera_scene,
     "bounce": world.draw_bounce_scene,
+    "counted": world.draw_counted_scene,
     "still": world.draw_still_scene,
 }
 
@@ -26,25 +27,27 @@ def test_a_scene_is_drawn_from_the_side_that_was_asked_for(draw, held_out: bool)
 
 def test_about_the_stated_share_of_combinations_is_held_out_and_each_name_stays_in_training() -> None:
     names = (world.SHAPES, world.COLOURS, world.DIRECTIONS, world.BACKGROUNDS)
-    combinations = list(product(*names))
+    every = list(product(*names))
     kept = [
         one
-        for one in combinations
+        for one in every
         if not is_held_out(Scene(shape=one[0], colour=one[1], direction=one[2], background=one[3]))
     ]
-    assert 1 - len(kept) / len(combinations) == pytest.approx(world.HELD_OUT_PERCENT / 100, abs=0.04)
-    assert len(combinations) - len(kept) >= 64  # as many prompts as the evaluation asks, all different
+    assert 1 - len(kept) / len(every) == pytest.approx(world.HELD_OUT_PERCENT / 100, abs=0.04)
+    assert len(every) - len(kept) >= 64  # as many prompts as the evaluation asks, all different
     for place, choices in enumerate(names):
         counts = Counter(one[place] for one in kept)
         assert min(counts[name] for name in choices) > 0.7 * len(kept) / len(choices)
 
 
-@pytest.mark.parametrize("draw", [world.draw_scene, world.draw_bounce_scene, world.draw_still_scene])
+@pytest.mark.parametrize(
+    "draw", [world.draw_scene, world.draw_counted_scene, world.draw_bounce_scene, world.draw_still_scene]
+)
 def test_a_sprite_before_a_static_camera_stays_wholly_in_sight(draw) -> None:
     rng = np.random.default_rng(1)
     for _ in range(200):
         scene = draw(rng)
-        places = np.array([scene.centre(time) for time in np.linspace(0, 1, 33)])
+        places = np.array([scene.centres(time) for time in np.linspace(0, 1, 33)])
         room = world.REACH * scene.radius
         assert places.min() >= room - 1e-9
         assert places.max() <= 1 - room + 1e-9
@@ -59,6 +62,17 @@ def test_a_moving_sprite_travels_a_third_of_the_frame_in_its_direction_alone() -
         assert way @ step == pytest.approx(scene.travel)
         assert scene.travel >= 1 / 3
         assert way @ step[::-1] == pytest.approx(0.0)
+
+
+def test_sprites_that_are_counted_never_touch() -> None:
+    rng = np.random.default_rng(5)
+    drawn = [world.draw_counted_scene(rng) for _ in range(200)]
+    assert {scene.count for scene in drawn} == set(world.COUNTS)
+    for scene in drawn:
+        assert scene.count == 1 + len(scene.others)
+        places = np.array(scene.centres(0.0))
+        apart = [np.abs(a - b).max() for a, b in combinations(places, 2)]
+        assert min(apart, default=1.0) >= 2 * world.REACH * scene.radius
 
 
 def test_a_bouncing_sprite_is_lowest_at_its_touches() -> None:
@@ -80,3 +94,4 @@ def test_mirroring_twice_changes_nothing() -> None:
         assert twice.combination == scene.combination
         assert twice.camera == scene.camera
         assert twice.start == pytest.approx(scene.start)
+        assert np.allclose(twice.others, scene.others)

@@ -1,5 +1,7 @@
 """The score: right on true clips, also blurred, noisy and compressed; blind to nothing and to noise."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -39,7 +41,7 @@ def wrong(pairs: list[tuple[world.Scene, np.ndarray]]) -> list:
         (name, getattr(seen, name), scene)
         for scene, seen in found
         for name, truth in expect(scene).items()
-        if getattr(seen, name) != truth
+        if truth is not None and getattr(seen, name) != truth  # None: the caption says no number
     ]
 
 
@@ -47,7 +49,10 @@ def test_true_clips_are_measured_without_error() -> None:
     assert wrong(clips(world.draw_scene, 24, 0)) == []
 
 
-@pytest.mark.parametrize("draw", [world.draw_camera_scene, world.draw_bounce_scene, world.draw_still_scene])
+@pytest.mark.parametrize(
+    "draw",
+    [world.draw_camera_scene, world.draw_counted_scene, world.draw_bounce_scene, world.draw_still_scene],
+)
 def test_clips_of_other_kinds_are_measured_without_error(draw) -> None:
     assert wrong(clips(draw, 10, 1)) == []
 
@@ -140,7 +145,7 @@ def test_prompts_of_a_moving_camera_are_scored_on_it_and_not_on_the_direction() 
     assert all("camera" in text for text, truth in prompts if truth in filmed)
     for _, truth in prompts:
         missing = {"direction"} if truth in filmed else {"camera"}
-        assert set(CHOICES) - set(asked(truth)) == missing
+        assert set(CHOICES) - set(asked(truth)) == missing | {"count"}
     pairs = clips(world.draw_camera_scene, 6, 10)
     truths = [expect(scene) for scene, _ in pairs]
     result = accuracy([clip for _, clip in pairs], truths)
@@ -155,3 +160,25 @@ def test_what_cannot_be_measured_is_named() -> None:
         measure(np.zeros((4, 64, 64, 3)))
     with pytest.raises(ValueError, match="got 0 and 0"):
         accuracy([], [])
+
+
+def test_prompts_that_name_a_number_are_scored_on_the_count() -> None:
+    prompts = held_out_prompts(60, 0, camera=0.2, counted=0.5)
+    counted = [(text, truth) for text, truth in prompts if truth["count"] is not None]
+    assert len(counted) == 30
+    assert all(truth["camera"] == "static" and truth["direction"] != "still" for _, truth in counted)
+    assert {truth["count"] for _, truth in counted} == set(world.COUNTS)
+    assert sum(truth["camera"] != "static" for _, truth in prompts) == 12
+    assert all("count" in asked(truth) for _, truth in counted)
+    assert held_out_prompts(60, 0, camera=0.2) != prompts
+
+
+def test_a_sprite_too_many_or_too_few_is_seen() -> None:
+    pairs = clips(world.draw_counted_scene, 30, 11)
+    truths = [expect(scene) for scene, _ in pairs]
+    assert accuracy([clip for _, clip in pairs], truths)["count"] == 1.0
+    several = [(scene, clip) for scene, clip in pairs if scene.others]
+    fewer = [render(replace(scene, others=scene.others[1:]), 64, 64, 16, 8) for scene, _ in several]
+    found = accuracy(fewer, [expect(scene) for scene, _ in several])
+    assert found["count"] == 0.0
+    assert found["direction"] == found["shape"] == 1.0

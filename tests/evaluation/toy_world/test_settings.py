@@ -30,13 +30,16 @@ def test_what_cannot_be_made_is_named(change: dict, message: str) -> None:
 
 
 def test_a_world_has_as_many_files_as_asked_in_the_shares_asked() -> None:
-    settings = Settings(clips=200, seed=0, spoilers=0.2, camera=0.1, stills=0.05, identities=3, edits=4)
+    settings = Settings(
+        clips=200, seed=0, spoilers=0.2, camera=0.1, counted=0.15, stills=0.05, identities=3, edits=4
+    )
     items = plan(settings)
     assert len(items) == len({item.file for item in items}) == 200
     kinds = [item.stream for item in items]
     asked = {
         "spoiler": 40,
         "camera": 20,
+        "counted": 30,
         "still": 10,
         "identity": 3 * VIEWS,
         "edit": 8,
