@@ -1,6 +1,6 @@
 """How often clips show what their prompts named, by pixels alone, and how often chance would."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,16 +62,10 @@ def held_out_scenes(
 
     In a share `camera` of them the camera moves, and a share `counted` has a number of sprites.
     """
-    draws, done = [], {draw_camera_scene: 0, draw_counted_scene: 0}
-    for place in range(n):
-        due = {draw_camera_scene: (place + 1) * camera, draw_counted_scene: (place + 1) * counted}
-        late = {draw: due[draw] - done[draw] for draw in done}
-        draw = max(late, key=late.__getitem__)
-        if late[draw] < 1:
-            draw = draw_scene
-        else:
-            done[draw] += 1
-        draws.append(draw)
+    shares = {draw_scene: 1 - camera - counted, draw_camera_scene: camera, draw_counted_scene: counted}
+    draws: list[Callable[..., Scene]] = []
+    for place in range(n):  # whatever is most behind its share
+        draws.append(max(shares, key=lambda draw: (place + 1) * shares[draw] - draws.count(draw)))
     return [draw(rng, held_out=True) for draw in draws]
 
 
