@@ -4,11 +4,15 @@ Not in the paper, which trains with AdamW. `torch.optim.Muon` takes matrices alo
 on processors without AMX. Here a convolution's kernel counts as a matrix of outputs x (inputs kh kw), and all
 else is moved by AdamW in the same optimizer, so that a checkpoint holds one state.
 
+Matrices of one shape, or of its transposition, are made orthogonal together: a layer's are small, and threads
+that share one product of theirs wait for each other more than they multiply.
+
 A sharded matrix is brought together on every process, which all make it orthogonal and keep their shards:
 right on any mesh, and as much arithmetic on each process as on one.
 """
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -25,16 +29,33 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic: steep at zero, singu
 MATCH_ADAMW = 0.2  # root mean square of AdamW's usual update, so that both take one rate (Liu et al. 2025)
 
 
-def orthogonalise(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
-    """About `U V^T` of the singular value decomposition `U S V^T`: all singular values within 0.6 and 1.3."""
+TOGETHER = 2**18  # numbers in matrices made orthogonal at once: a megabyte, which stays in a core's cache
+
+
+def orthogonalise(matrices: Sequence[Float[Tensor, "rows columns"]]) -> list[Float[Tensor, "rows columns"]]:
+    """About `U V^T` of each singular value decomposition `U S V^T`: singular values within 0.6 and 1.3.
+
+    All matrices have one shape or its transposition.
+    """
     a, b, c = COEFFICIENTS
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = x / x.norm().clamp(min=1e-7)
+    tall = [matrix.shape[0] > matrix.shape[1] for matrix in matrices]
+    x = torch.stack([each.T if turned else each for each, turned in zip(matrices, tall, strict=True)])
+    x = x / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(ITERATIONS):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.T if tall else x
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return [each.T if turned else each for each, turned in zip(x, tall, strict=True)]
+
+
+def batches(weights: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """The weights in lists that can be made orthogonal together, in the same order on every process."""
+    alike: dict[Any, list[Tensor]] = defaultdict(list)
+    for weight in weights:
+        sides = sorted((weight.shape[0], weight.shape[1:].numel()))
+        alike[*sides, weight.dtype, weight.device].append(weight)
+    for same in alike.values():
+        size = max(1, TOGETHER // same[0].numel())
+        yield from (same[start : start + size] for start in range(0, len(same), size))
 
 
 class Muon(Optimizer):
@@ -66,25 +87,31 @@ class Muon(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            move = self._muon if group["orthogonal"] else self._adamw
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    weight.mul_(1 - group["lr"] * group["weight_decay"])
-                    move(weight, weight.grad, group)
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            for weight in weights:
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+            if group["orthogonal"]:
+                for batch in batches(weights):
+                    self._muon(batch, group)
+            else:
+                for weight in weights:
+                    self._adamw(weight, weight.grad, group)
         return loss
 
-    def _muon(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _muon(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        steps = orthogonalise([self._ahead(weight, group["momentum"]).flatten(1) for weight in weights])
+        for weight, step in zip(weights, steps, strict=True):
+            rate = group["lr"] * MATCH_ADAMW * max(step.shape) ** 0.5
+            weight.add_(shard_of(step.reshape(weight.shape), like=weight), alpha=-rate)
+
+    def _ahead(self, weight: Tensor, decay: float) -> Tensor:
+        """Nesterov's momentum of the whole weight: no part of a matrix can be made orthogonal alone."""
         state = self.state[weight]
         if not state:
             state["momentum"] = torch.zeros_like(weight)
-        momentum = state["momentum"].lerp_(gradient, 1 - group["momentum"])
-        ahead = torch.lerp(gradient, momentum, group["momentum"]).flatten(1)
-        rate = group["lr"] * MATCH_ADAMW * max(ahead.shape) ** 0.5
-        if isinstance(ahead, DTensor):  # no part of a matrix can be made orthogonal alone
-            step = shard_of(orthogonalise(ahead.full_tensor()), like=ahead)
-        else:
-            step = orthogonalise(ahead)
-        weight.add_(step.view_as(weight), alpha=-rate)
+        momentum = state["momentum"].lerp_(weight.grad, 1 - decay)
+        ahead = torch.lerp(weight.grad, momentum, decay)
+        return ahead.full_tensor() if isinstance(ahead, DTensor) else ahead
 
     def _adamw(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[weight]
