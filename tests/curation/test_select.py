@@ -193,6 +193,13 @@ def test_the_subsets_of_the_project_read_only_columns_that_exist(name):
     assert set(columns_of(subset.rules)) <= set(COLUMNS) | stages
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in SUBSETS.glob("*.yaml")))
+def test_the_subsets_of_the_project_take_a_clip_once(name):
+    """Also where a file has two names; which of the near-duplicates stays is asked after that."""
+    unique = [rule.unique for rule in read_subset(name).rules if isinstance(rule, Unique)]
+    assert unique == ["clip_id", "duplicate_group"]
+
+
 def test_the_strictest_subset_is_table_38_in_its_order():
     rules = {rule.name: rule for rule in read_subset("768px").rules}
     bounds = {
