@@ -20,7 +20,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.optim import Optimizer
 
-from benchmarks.transformer import CLOCKS, Clock
+from benchmarks.turns import CLOCKS, Clock
 from console import command, track
 from flow.loss import flow_matching_loss
 from lightning_modules import muon
