@@ -69,6 +69,4 @@ def test_passes_that_were_not_asked_for_are_not_run():
     ticks = iter(float(number) for number in range(10_000))
     table = blocks(options, lambda: next(ticks))
     assert [column.header for column in table.columns][3:] == ["forward, s", "of peak", "time/FLOP"]
-    assert next(ticks) == 3 * (
-        1 + 4
-    )  # looks at the clock: one to warm up, two a round; a block, four products
+    assert next(ticks) == 3 * (1 + 4)  # a look to warm up, two a round; a block, four products
