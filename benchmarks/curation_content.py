@@ -121,7 +121,9 @@ def copies(clips: int, seed: int, folder: Path) -> int:
         graph = pipeline.run_tables(config, "embed", engine)
     rows = table.load(graph, ["source", "sha256", "embedding", "mirrored", "signature", "copy"])
     rows = rows.filter(rows.column("embedding").is_valid())
+    began = time.process_time()
     pairs = near_duplicates(rows, config.content)
+    print(f"{time.process_time() - began:.1f} CPU-seconds to compare the clips")
     files, hashes = (rows.column(name).to_pylist() for name in ("source", "sha256"))
     origin = {one["file"]: one.get("source") or one["file"] for one in truth}
     made = {frozenset((name, of)) for name, of in origin.items() if name != of and {name, of} <= set(files)}

@@ -22,9 +22,9 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=target.parent) as folder:
         temporary = Path(folder, target.name)
         yield temporary
-        sync(temporary)
+        _sync(temporary)
         os.replace(temporary, target)
-    sync(target.parent)
+    _sync(target.parent)
 
 
 def write_text(target: Path | str, text: str) -> None:
@@ -38,8 +38,7 @@ def write_json(target: Path | str, value: Any) -> None:
     write_text(target, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
+def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -4,26 +4,25 @@ mirrored.
 The cosine of features alone cannot tell a copy from two objects over one background, so that it only proposes
 pairs. The signature decides: tiny pictures of the same instants must agree everywhere, once one of them is
 mirrored, cropped or brightened as copies are. Re-encoding moves every pixel a little; another object moves
-some pixels a lot.
+some pixels a lot. What differs in gray at half the size differs in full, too: most pairs are turned away
+there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
-from curation.scores.alignment import Place, residual
+from curation.scores.alignment import refined, residuals
+from curation.scores.crops import Pictures, Tries, likely
 from curation.scores.near import Cells, Exact
 
 EXACT = 50_000  # rows up to which all pairs are compared
-CROPS = (1.0, 0.95, 0.9, 0.86, 0.82, 0.78)  # part of each side of the picture that a copy may keep
-COARSE = 9.0  # root mean square of the gray difference at half the size above which two are not alike
-UNLIKE = (
-    0.5  # the same as a part of the pictures' own deviation: a crop between the sizes tried is as far off
-)
-REFINED = 4  # crops that are looked at in full, after all were at half the size
+PAIRS = 16_384  # compared in one block: bounds the memory of their tries
+TOGETHER = 64  # alignments at once: what fits a processor's cache
+LOOSE = 1.25  # times the limit: what may be left at half the size, where reading between pixels errs more
+HALF = np.array([1.0, 2.0, 2.0], np.float32)  # from pixels to pixels at half the size, in a place
 
 
 class Pair(NamedTuple):
@@ -49,48 +48,44 @@ def candidates(
             yield from map(Pair, *found)
 
 
-class Signature:
-    """The tiny pictures of a clip, made ready for comparison once: soft, mirrored, and small in gray."""
-
-    def __init__(self, pictures: UInt8[np.ndarray, "k s s 3"]):
-        soft = np.stack([cv2.GaussianBlur(picture, (3, 3), 0) for picture in pictures]).astype(np.float32)
-        self.views = (soft, np.ascontiguousarray(soft[:, :, ::-1]))
-        gray = np.ascontiguousarray(soft.mean(axis=3).transpose(1, 2, 0))  # the instants become channels
-        half = _reduce(gray, 0.5)
-        half -= half.mean(axis=(0, 1))  # copies may be brightened
-        self.contrast = float(half.std())
-        self.coarse = tuple(np.ascontiguousarray(v) for v in (half, half[:, ::-1]))
-        self.reduced = {
-            (part, k): _reduce(view, part) for part in CROPS for k, view in enumerate(self.coarse)
-        }
-
-
-def difference(one: Signature, other: Signature) -> float:
-    """How much two clips differ where they differ most, 0 to 255, at the best mirroring and cropping;
-    infinite where a look at half the size in gray shows that they do."""
-    if one.coarse[0].shape != other.coarse[0].shape:
-        return np.inf
-    tries = []
-    for part in CROPS:
-        for whole, cut in ((one, other), (other, one)) if part < 1 else ((one, other),):
-            for turn in (0, 1):
-                template = cut.reduced[part, turn]
-                squares = cv2.matchTemplate(whole.coarse[0], template, cv2.TM_SQDIFF)
-                least, _, (left, top), _ = cv2.minMaxLoc(squares)
-                place = Place(part, 2.0 * left, 2.0 * top)
-                tries.append((max(least, 0.0) / template.size, place, whole, cut, turn))
-    enough = max(COARSE, UNLIKE * min(one.contrast, other.contrast)) ** 2
-    likely = [t for t in sorted(tries, key=lambda t: t[0])[:REFINED] if t[0] <= enough]
-    return min(
-        (residual(whole.views[0], cut.views[turn], place) for _, place, whole, cut, turn in likely),
-        default=np.inf,
-    )
+def differences(
+    signatures: Sequence[UInt8[np.ndarray, "k s s 3"]], pairs: Int[np.ndarray, "m 2"], limit: float
+) -> Float[np.ndarray, " m"]:
+    """How much the clips of each pair of rows differ where they differ most, 0 to 255, at the best mirroring
+    and cropping; infinite where a look at half the size in gray shows that it is more than `limit`."""
+    found = np.full(len(pairs), np.inf, np.float32)
+    kinds: dict[tuple[int, ...], list[int]] = {}
+    for row, pictures in enumerate(signatures):
+        kinds.setdefault(pictures.shape, []).append(row)
+    for rows in kinds.values():  # pictures of another number or size are those of another clip
+        place = np.full(len(signatures), -1)
+        place[rows] = np.arange(len(rows))
+        asked = np.flatnonzero((place[pairs] >= 0).all(axis=1))
+        pictures = Pictures(np.stack([signatures[row] for row in rows]))
+        for first in range(0, len(asked), PAIRS):
+            some = asked[first : first + PAIRS]
+            found[some] = _compared(pictures, place[pairs[some]], limit)
+    return found
 
 
-def _reduce(picture: Float[np.ndarray, "s s k"], part: float) -> Float[np.ndarray, "r r k"]:
-    side = round(len(picture) * part)
-    small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
-    return small.reshape(side, side, -1)
+def _compared(pictures: Pictures, pairs: Int[np.ndarray, "m 2"], limit: float) -> Float[np.ndarray, " m"]:
+    """`differences` of pairs of one block."""
+    found, tries = np.full(len(pairs), np.inf, np.float32), likely(pictures, pairs)
+    for first in range(0, len(tries.pair), TOGETHER):
+        some = Tries(*(column[first : first + TOGETHER] for column in tries))
+        whole, cut = (pictures.grays(*rows) for rows in _sides(some))
+        places = refined(whole[:, :, 0], cut[:, :, 0], some.places / HALF)
+        some = Tries(*(column[residuals(whole, cut, places, soft=True) <= LOOSE * limit] for column in some))
+        if len(some.pair):
+            whole, cut = (pictures.colours(*rows) for rows in _sides(some))
+            places = refined(whole.mean(axis=2), cut.mean(axis=2), some.places)
+            np.minimum.at(found, some.pair, residuals(whole, cut, places, soft=True))
+    return found
+
+
+def _sides(tries: Tries) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Rows and mirroring of the wholes, and of the cuts."""
+    return (tries.whole, np.zeros_like(tries.turned)), (tries.cut, tries.turned)
 
 
 def groups(count: int, pairs: list[Pair]) -> list[list[int]]:

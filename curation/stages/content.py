@@ -125,7 +125,7 @@ class Content(BarrierStage):
 def near_duplicates(table: pa.Table, stage: Content) -> list["Pair"]:
     """Pairs of rows that show the same, in order: by `copy` where a table has it, else by embedding, mirrored
     and signature."""
-    from curation.scores.duplicates import Pair, Signature, candidates, difference
+    from curation.scores.duplicates import Pair, candidates, differences
 
     best: dict[tuple[int, int], float] = {}
     sure = table.column("copy").null_count == 0
@@ -141,14 +141,10 @@ def near_duplicates(table: pa.Table, stage: Content) -> list["Pair"]:
             )
     if sure:
         return [Pair(one, other, cosine) for (one, other), cosine in sorted(best.items())]
-    looked_at = sorted({row for pair in best for row in pair})
-    pictures = _signatures(table.take(pa.array(looked_at, pa.int64())))
-    ready = dict(zip(looked_at, map(Signature, pictures), strict=True))
-    return [
-        Pair(one, other, cosine)
-        for (one, other), cosine in sorted(best.items())
-        if difference(ready[one], ready[other]) <= stage.difference
-    ]
+    pairs = np.array(sorted(best), np.int64).reshape(-1, 2)
+    rows, within = np.unique(pairs, return_inverse=True)
+    gaps = differences(_signatures(table.take(pa.array(rows))), within.reshape(-1, 2), stage.difference)
+    return [Pair(one, other, best[one, other]) for one, other in pairs[gaps <= stage.difference].tolist()]
 
 
 def mark_groups(pairs: list["Pair"], clips: list[str], added: list[Row]) -> None:

@@ -5,17 +5,21 @@ import faiss
 import numpy as np
 import pytest
 
+from curation.scores import duplicates
 from curation.scores.clusters import cluster
-from curation.scores.duplicates import Pair, Signature, candidates, difference, groups
+from curation.scores.duplicates import Pair, candidates, differences, groups
 from tests.curation.conftest import moving
 
 LIMIT = 16.0  # of configs/curation
 
 
-def signature(frames) -> Signature:
-    return Signature(
-        np.stack([cv2.resize(frames[k], (32, 32), interpolation=cv2.INTER_AREA) for k in (2, 7, 12)])
-    )
+def signature(frames) -> np.ndarray:
+    return np.stack([cv2.resize(frames[k], (32, 32), interpolation=cv2.INTER_AREA) for k in (2, 7, 12)])
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> float:
+    """Of two signatures, whatever it is."""
+    return float(differences([one, other], np.array([[0, 1]]), np.inf)[0])
 
 
 def cropped(frame):
@@ -76,6 +80,42 @@ def test_a_crop_of_any_size_before_a_smooth_background_is_a_copy(side, corner):
 def test_the_order_of_two_clips_does_not_matter():
     one, other = signature(moving(3)), signature([cropped(frame) for frame in moving(3)])
     assert difference(one, other) == pytest.approx(difference(other, one))
+
+
+def test_a_limit_turns_away_nothing_that_is_within_it():
+    """Copies of all kinds and other discs, every pair of them: those below a limit are the same with and
+    without the look at half the size."""
+    films = [disc(left, radius) for left, radius in ((14, 8), (17, 8), (14, 10), (24, 5))] + [moving(3)]
+    changed = [
+        [np.ascontiguousarray(change(f)) for f in film]
+        for film in films
+        for change in (cropped, recompressed)
+    ]
+    every = [signature(film) for film in (*films, *changed)]
+    pairs = np.array([(a, b) for a in range(len(every)) for b in range(a + 1, len(every))])
+    exact = differences(every, pairs, np.inf)
+    for limit in (5.0, 10.0, LIMIT):
+        found = differences(every, pairs, limit)
+        assert ((found <= limit) == (exact <= limit)).all()
+        assert 5 < (exact <= limit).sum() < len(pairs) / 2
+
+
+def test_pictures_of_another_number_or_size_are_no_copies():
+    whole = signature(moving(3))
+    small = np.stack([cv2.resize(p, (24, 24), interpolation=cv2.INTER_AREA) for p in whole])
+    pairs = np.array([[0, 1], [0, 2], [0, 3], [1, 3]])
+    found = differences([whole, whole[:2], small, whole], pairs, LIMIT)
+    assert np.isfinite(found).tolist() == [False, False, True, False]
+    assert len(differences([], np.zeros((0, 2), np.int64), LIMIT)) == 0
+
+
+def test_the_pairs_of_a_block_are_those_of_all(monkeypatch):
+    every = [signature(disc(left, 8)) for left in range(10, 20)]
+    pairs = np.array([(a, b) for a in range(10) for b in range(a + 1, 10)])
+    whole = differences(every, pairs, np.inf)
+    monkeypatch.setattr(duplicates, "PAIRS", 7)
+    monkeypatch.setattr(duplicates, "TOGETHER", 3)
+    assert differences(every, pairs, np.inf) == pytest.approx(whole, abs=0.05)
 
 
 def test_candidates_are_all_pairs_above_the_cosine_with_mirrors():
