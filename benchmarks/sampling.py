@@ -7,6 +7,7 @@
 `model` samples a trained one for held-out prompts of the toy world, at its own guidance. A distance is
 that of a sample from the one that 1,000 linear Euler steps make of its noise, over the norm of the
 latter, averaged over samples. The number of evaluations stands beside, since that is what a step costs.
+Of a model, the decoded clips are compared too, and scored for what their prompts asked.
 """
 
 import argparse
@@ -17,19 +18,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from console import UserError, command
-from evaluation.toy_world.score import held_out_prompts
+from evaluation.metrics.psnr import psnr
+from evaluation.toy_world.score import CHOICES, accuracy, held_out_prompts
 from flow.loss import Velocity
 from flow.path import SIGMA_MIN
 from inference.pipeline import Pipeline, open_pipeline
+from inference.pixels import to_pixels
 from inference.prompts import Request
 from inference.sampling import Sampling, sampling_for
-from inference.t2v import sample_latent
+from inference.t2v import OnEstimate, sample_latent
 
 REFERENCE = Sampling(schedule="linear", steps=1000)
 ROWS = {
@@ -40,6 +44,8 @@ ROWS = {
     "linear-quadratic, 50 for 100": Sampling(emulated=100),
     "linear-quadratic, 50 for 500": Sampling(emulated=500),
     "linear-quadratic-flat, 50 for 250": Sampling(schedule="linear-quadratic-flat"),
+    "linear, midpoint, 25": Sampling(schedule="linear", method="midpoint", steps=25),
+    "linear, Heun, 25": Sampling(schedule="linear", method="heun", steps=25),
     "linear-quadratic, midpoint, 25 for 125": Sampling(method="midpoint", steps=25, emulated=125),
     "linear-quadratic, Heun, 25 for 125": Sampling(method="heun", steps=25, emulated=125),
     "dopri5, tolerance 0.001": Sampling(method="dopri5"),
@@ -48,11 +54,20 @@ CACHES = (0.02, 0.05, 0.1, 0.2)
 
 
 class Measured(NamedTuple):
-    """Distance to the reference, mean and median over samples, and evaluations that it took."""
+    """Distance to the reference, mean and median over samples, evaluations, and what else was seen."""
 
     distance: float
     median: float
     evaluations: int
+    seen: dict[str, float]
+
+
+Look = Callable[[Tensor, Tensor], dict[str, float]]  # (samples, those of the reference) -> by name
+
+
+def nothing(found: Tensor, wanted: Tensor) -> dict[str, float]:
+    """What there is to see of points that are no clips."""
+    return {}
 
 
 class Mixture:
@@ -83,14 +98,17 @@ def distance(found: Tensor, wanted: Tensor) -> float:
     return apart(found, wanted).mean().item()
 
 
-def measure(run: Callable[[Sampling], tuple[Tensor, int]], rows: dict[str, Sampling]) -> dict[str, Measured]:
+def measure(
+    run: Callable[[Sampling], tuple[Tensor, int]], rows: dict[str, Sampling], look: Look = nothing
+) -> dict[str, Measured]:
     """Each of `rows`, held against REFERENCE."""
     wanted, _ = run(REFERENCE)
     found = {}
     for name, sampling in rows.items():
         latent, evaluations = run(sampling)
         each = apart(latent, wanted)
-        found[name] = Measured(each.mean().item(), each.median().item(), evaluations)
+        seen = look(latent, wanted)
+        found[name] = Measured(each.mean().item(), each.median().item(), evaluations, seen)
     return found
 
 
@@ -124,17 +142,35 @@ class Sampler:
     def __init__(self, pipeline: Pipeline, prompts: int, guidance: float | None = None) -> None:
         self.pipeline = pipeline
         self.guidance = sampling_for(pipeline.facts, guidance=guidance).guidance
-        self.asked = [Request(prompt, seed) for seed, (prompt, _) in enumerate(held_out_prompts(prompts, 0))]
+        prompted = held_out_prompts(prompts, 0)
+        self.asked = [Request(prompt, seed) for seed, (prompt, _) in enumerate(prompted)]
+        self.expected = [expected for _, expected in prompted]
 
-    def run(self, sampling: Sampling) -> tuple[Tensor, int]:
+    def run(self, sampling: Sampling, on_estimate: OnEstimate | None = None) -> tuple[Tensor, int]:
         """Latents, and how often the model was asked for them."""
         calls = []
         handle = self.pipeline.transformer.register_forward_pre_hook(lambda *_: calls.append(1))
+        guided = dataclasses.replace(sampling, guidance=self.guidance)
+        shape = self.pipeline.shape
         try:
-            guided = dataclasses.replace(sampling, guidance=self.guidance)
-            return sample_latent(self.pipeline, self.asked, guided, self.pipeline.shape), len(calls)
+            latent = sample_latent(self.pipeline, self.asked, guided, shape, on_estimate=on_estimate)
         finally:
             handle.remove()
+        return latent, len(calls)
+
+    def look(self, latent: Tensor, wanted: Tensor) -> dict[str, float]:
+        """PSNR of the clips against the reference's, in dB, and how much of what was asked they show."""
+        clips, references = self.decode(latent), self.decode(wanted)
+        right = accuracy(list(clips), self.expected)
+        shares = [share for name, share in right.items() if name in CHOICES]
+        each = [psnr(clip, reference) for clip, reference in zip(clips, references, strict=True)]
+        return {"PSNR, dB": statistics.fmean(each), "right, %": 100 * statistics.fmean(shares)}
+
+    @torch.no_grad()
+    def decode(self, latent: Tensor) -> np.ndarray:
+        """Clips "b t h w 3"."""
+        whole = self.pipeline.denormalise(latent)
+        return to_pixels(self.pipeline.tae.decode(whole, frames=self.pipeline.shape.frames))
 
     def seconds(self, sampling: Sampling) -> float:
         """Time of one run."""
@@ -194,16 +230,20 @@ def main() -> int:
         )
         return 0
     sampler = Sampler(open_pipeline(options.model, options.tae), options.prompts, options.guidance)
-    console.print(distances(measure(sampler.run, ROWS), f"{options.model}, guidance {sampler.guidance:g}"))
+    console.print(
+        distances(measure(sampler.run, ROWS, sampler.look), f"{options.model}, guidance {sampler.guidance:g}")
+    )
     console.print(caches(of_cache(sampler, options.rounds)))
     return 0
 
 
 def distances(rows: dict[str, Measured], title: str) -> Table:
     """Samplers down."""
-    shown = Table("sampler", "evaluations", "distance to 1,000 linear steps", "median", title=title)
+    more = dict.fromkeys(name for row in rows.values() for name in row.seen)
+    shown = Table("sampler", "evaluations", "distance to 1,000 linear steps", "median", *more, title=title)
     for name, row in rows.items():
-        shown.add_row(name, str(row.evaluations), f"{row.distance:.4f}", f"{row.median:.4f}")
+        seen = (f"{row.seen[each]:.1f}" for each in more)
+        shown.add_row(name, str(row.evaluations), f"{row.distance:.4f}", f"{row.median:.4f}", *seen)
     return shown
 
 

@@ -10,14 +10,13 @@ deviation over seeds.
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.over_seeds import over_seeds
 from console import command, track
 
 ARMS = {
@@ -46,7 +45,7 @@ def main() -> int:
         fit(folder, ARMS[arm], options, seed)
         rows[arm].append(score(folder, options.prompts))
     title = f"{options.steps} steps, {options.seeds} seeds, {options.prompts} prompts each, right in %"
-    Console(width=120).print(table(rows, title))
+    Console(width=120).print(over_seeds(rows, SCORES, title, digits=1))
     return 0
 
 
@@ -69,18 +68,6 @@ def score(folder: Path, prompts: int) -> list[float]:
     subprocess.run([sys.executable, "-m", "evaluation.run", "t2v", *map(str, asked)], check=True)
     found = json.loads((out / "eval.json").read_text(encoding="utf-8"))["accuracy"]
     return [100 * found[name] for name in SCORES]
-
-
-def table(rows: dict[str, list[list[float]]], title: str) -> Table:
-    """Arms down, scores across."""
-    shown = Table("arm", *SCORES, title=title)
-    for arm, runs in rows.items():
-        cells = []
-        for values in zip(*runs, strict=True):
-            spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-            cells.append(f"{statistics.fmean(values):.1f}{spread}")
-        shown.add_row(arm, *cells)
-    return shown
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
+from benchmarks.over_seeds import over_seeds
 from console import command, track
 from evaluation.metrics import psnr, ssim
 from inference.clips import bucket_shape, decode_clip
@@ -60,7 +60,8 @@ def main() -> int:
         folder = options.out / f"{number}-seed{seed}"
         fit(folder, ARMS[arm], options, seed)
         rows[arm].append(score(load_model(folder / "model", expect=TAE).model, clips))
-    Console(width=120).print(table(rows, f"{options.steps} steps, {options.seeds} seeds, {len(clips)} clips"))
+    title = f"{options.steps} steps, {options.seeds} seeds, {len(clips)} clips"
+    Console(width=120).print(over_seeds(rows, SCORES, title, digits=3))
     return 0
 
 
@@ -98,18 +99,6 @@ def score(tae: TAE, clips: list[Tensor]) -> list[float]:
         pairs = [measure(a[0], b[0]) for a, b in (video, image) for measure in (psnr, ssim)]
         per_clip.append([*pairs, 100 * hot])
     return [statistics.fmean(column) for column in zip(*per_clip, strict=True)]
-
-
-def table(rows: dict[str, list[list[float]]], title: str) -> Table:
-    """Arms down, scores across."""
-    shown = Table("arm", *SCORES, title=title)
-    for arm, runs in rows.items():
-        cells = []
-        for values in zip(*runs, strict=True):
-            spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-            cells.append(f"{statistics.fmean(values):.3f}{spread}")
-        shown.add_row(arm, *cells)
-    return shown
 
 
 if __name__ == "__main__":

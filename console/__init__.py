@@ -3,5 +3,6 @@
 from console.board import Board
 from console.errors import UserError, command
 from console.progress import track
+from console.verbs import add_verb
 
-__all__ = ["Board", "UserError", "command", "track"]
+__all__ = ["Board", "UserError", "add_verb", "command", "track"]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from console import UserError, command
+from console import UserError, add_verb, command
 
 EXAMPLES = {
     "tae": """examples:
@@ -50,15 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 def _verb(
     verbs: Any, name: str, says: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(
-        name,
-        help=says,
-        description=says[0].upper() + says[1:] + ".",
-        epilog=EXAMPLES[name],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser
+    return add_verb(verbs, name, says=says, examples=EXAMPLES[name], run=run)
 
 
 def _add_tae(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from console import UserError
+from console import UserError, add_verb
 
 EXAMPLES = {
     "export": """examples:
@@ -58,15 +58,7 @@ def add_model_commands(verbs: Any) -> None:
 
 
 def _command(verbs: Any, name: str, run: Any) -> Any:
-    parser = verbs.add_parser(
-        name,
-        help=SAYS[name],
-        description=SAYS[name][0].upper() + SAYS[name][1:] + ".",
-        epilog=EXAMPLES[name],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser.add_argument
+    return add_verb(verbs, name, says=SAYS[name], examples=EXAMPLES[name], run=run).add_argument
 
 
 def _export(options: argparse.Namespace) -> int:

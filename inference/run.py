@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from console import command
+from console import add_verb, command
 from inference.model_commands import add_model_commands
 from inference.options import add_encode, add_sampling
 from inference.stream_commands import VERBS, add_stream_commands
@@ -57,15 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 def _verb(
     verbs: Any, name: str, says: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(
-        name,
-        help=says,
-        description=says[0].upper() + says[1:] + ".",
-        epilog=EXAMPLES[name],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser
+    return add_verb(verbs, name, says=says, examples=EXAMPLES[name], run=run)
 
 
 def _run_t2v(options: argparse.Namespace) -> int:

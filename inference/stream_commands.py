@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from console import add_verb
+
 EXAMPLES = {
     "reconstruct": """examples:
   python -m inference.run reconstruct film.mp4 --tae runs/demo/tae/model --out outputs/film.mp4
@@ -52,15 +54,7 @@ def add_stream_commands(verbs: Any) -> None:
 
 
 def _command(verbs: Any, name: str, run: Callable[[argparse.Namespace], int]) -> Any:
-    parser = verbs.add_parser(
-        name,
-        help=SAYS[name],
-        description=SAYS[name][0].upper() + SAYS[name][1:] + ".",
-        epilog=EXAMPLES[name],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser.add_argument
+    return add_verb(verbs, name, says=SAYS[name], examples=EXAMPLES[name], run=run).add_argument
 
 
 def _add_stream(add: Any, result: str) -> None:

@@ -20,7 +20,7 @@ from torch import nn
 
 from console import UserError
 from inference.tensor_files import hash_tensors, read_tensors, tensor_files, write_tensors
-from storage import write_json
+from storage import sync, write_json
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -76,7 +76,7 @@ def save_tensors(
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.parent))
     try:
         for path in write_tensors(temporary, tensors, shard_bytes):
-            _sync(path)
+            sync(path)
         write_json(temporary / CONFIG, description)
         digest = hash_tensors(temporary)
         temporary.chmod(0o755)
@@ -205,7 +205,7 @@ def _swap(temporary: Path, folder: Path) -> None:
             os.rename(aside, folder)
         raise
     shutil.rmtree(aside, ignore_errors=True)
-    _sync(folder.parent)
+    sync(folder.parent)
 
 
 def _recover(folder: Path) -> None:
@@ -215,11 +215,3 @@ def _recover(folder: Path) -> None:
         os.rename(aside, folder)
     elif aside.exists():
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,6 +1,6 @@
 """Files that are whole or absent, and names made from content."""
 
-from storage.atomic import atomic_path, write_json, write_text
+from storage.atomic import atomic_path, sync, write_json, write_text
 from storage.fingerprint import fingerprint, hash_file, plain
 from storage.seal import damaged, file_seals, is_sealed, read_seal, seal
 
@@ -14,6 +14,7 @@ __all__ = [
     "plain",
     "read_seal",
     "seal",
+    "sync",
     "write_json",
     "write_text",
 ]

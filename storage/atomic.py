@@ -22,9 +22,9 @@ def atomic_path(target: Path | str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=target.parent) as folder:
         temporary = Path(folder, target.name)
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         os.replace(temporary, target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def write_text(target: Path | str, text: str) -> None:
@@ -38,7 +38,8 @@ def write_json(target: Path | str, value: Any) -> None:
     write_text(target, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

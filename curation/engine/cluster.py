@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from console import UserError
 from curation.engine.attempts import DIED, Limits, Task, attempt, revive
 from curation.engine.job import OPENING, Done, Job
 from curation.engine.ray_session import Session, ray
 from curation.engine.signs import Pen, folder_of_signs, read
+from curation.engine.supervisor import Supervisor
 
 TICK = 1.0  # seconds between looks at the signs
 MISCARRIAGES = 8  # workers in a row that die before they begin, after which the cluster is at fault
@@ -111,8 +114,8 @@ class _Worker:
         return self.row is not None
 
 
-class Cluster:
-    """At most `workers` actors, 0 for as many as there is room for. A context manager; `close` ends a
+class Cluster(Supervisor):
+    """At most `workers` actors, 0 for as many as there is room for. `close` ends a
     cluster that it started, and leaves a `session` that it was lent."""
 
     def __init__(
@@ -131,29 +134,8 @@ class Cluster:
         self.size = self.numbers = self.miscarried = 0
         self.signs: Path | None = None
 
-    def __enter__(self) -> "Cluster":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def run(self, jobs: list[Job]) -> Iterator[Done]:
-        """Run all `jobs`; yield each when it is done. Leaving the loop early kills what is under way."""
-        waiting = deque(Task(job) for job in jobs)
-        left = len(waiting)
-        try:
-            self._prepare(self.settings.needs({kind for job in jobs for kind in job.kinds}))
-            while left:
-                self._assign(waiting)
-                for done in self._watch(waiting):
-                    left -= 1
-                    yield done
-        except BaseException:
-            self.close()
-            raise
-
+    @override
     def close(self) -> None:
-        """Kill all workers at once. Results appear on disk whole or not at all: nothing finished is lost."""
         if self.session.open:
             for worker in list(self.workers):
                 self._dismiss(worker)
@@ -164,8 +146,10 @@ class Cluster:
         self.workers.clear()
         self.signs = None
 
-    def _prepare(self, needs: Needs) -> None:
-        """The cluster, a place for signs, and no workers that take something else than `needs`."""
+    @override
+    def _prepare(self, jobs: list[Job]) -> None:
+        """The cluster, a place for signs, and no workers that take something else than `jobs` need."""
+        needs = self.settings.needs({kind for job in jobs for kind in job.kinds})
         self.session.start()
         if self.signs is None:
             self.signs = folder_of_signs(self.shared.mark.parent)
@@ -180,6 +164,7 @@ class Cluster:
         self.size = self.asked or max(room, 1)
         self.limits = self.limits_of(self.size)
 
+    @override
     def _assign(self, waiting: deque[Task]) -> None:
         idle = [worker for worker in self.workers if worker.task is None]
         while waiting and (idle or len(self.workers) < self.size):
@@ -204,6 +189,7 @@ class Cluster:
         self.workers.append(worker)
         return worker
 
+    @override
     def _watch(self, waiting: deque[Task]) -> Iterator[Done]:
         """Take in results and signs; find the dead, the hung and those that never begin."""
         busy = {worker.reply: worker for worker in self.workers if worker.task}

@@ -17,8 +17,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from typing_extensions import override
+
 from curation.engine.attempts import DIED, Limits, Task, attempt, revive
-from curation.engine.job import OPENING, Done, Job
+from curation.engine.job import OPENING, Done
+from curation.engine.supervisor import Supervisor
 
 TICK = 1.0  # seconds between looks at the clock
 
@@ -32,35 +35,15 @@ class _Worker:
     since: float = 0.0
 
 
-class Pool:
-    """`workers` processes. Use as a context manager, or call `close`."""
+class Pool(Supervisor):
+    """`workers` processes."""
 
     def __init__(self, workers: int, limits: Limits | None = None):
         self.size, self.limits = workers, limits or Limits()
         self.workers: list[_Worker] = []
 
-    def __enter__(self) -> "Pool":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def run(self, jobs: list[Job]) -> Iterator[Done]:
-        """Run all `jobs`; yield each when it is done. Leaving the loop early kills what is under way."""
-        waiting = deque(Task(job) for job in jobs)
-        left = len(waiting)
-        try:
-            while left:
-                self._assign(waiting)
-                for done in self._watch(waiting):
-                    left -= 1
-                    yield done
-        except BaseException:
-            self.close()
-            raise
-
+    @override
     def close(self) -> None:
-        """Kill all workers at once. Results appear on disk whole or not at all: nothing finished is lost."""
         for worker in self.workers:
             worker.process.kill()
         for worker in self.workers:
@@ -68,6 +51,7 @@ class Pool:
             worker.pipe.close()
         self.workers.clear()
 
+    @override
     def _assign(self, waiting: deque[Task]) -> None:
         idle = [worker for worker in self.workers if worker.task is None]
         while waiting and (idle or len(self.workers) < self.size):
@@ -91,6 +75,7 @@ class Pool:
         self.workers.append(worker)
         return worker
 
+    @override
     def _watch(self, waiting: deque[Task]) -> Iterator[Done]:
         """Take in what workers say; find the dead and the hung."""
         wait([worker.pipe for worker in self.workers], timeout=TICK)

@@ -142,6 +142,16 @@ def portrait(
     return cv2.resize(canvas, (shape.width, shape.height), interpolation=cv2.INTER_AREA)
 
 
+def portrait_mask(person: Identity, pose: Pose, shape: Format) -> np.ndarray:
+    """What of `portrait`'s frame shows `person`, head and shoulders: bool [h w], at least half of a pixel."""
+    height, width = shape.height * DETAIL, shape.width * DETAIL
+    grounds = np.zeros((height, width, 3), np.uint8), np.full((height, width, 3), 255, np.uint8)
+    for canvas in grounds:
+        _Face(canvas, person, pose, min(height, width)).draw()
+    shows = [cv2.resize(one, (shape.width, shape.height), interpolation=cv2.INTER_AREA) for one in grounds]
+    return (shows[1].astype(float) - shows[0]).mean(axis=2) <= 255 / 2
+
+
 class _Face:
     """Draws one portrait. Points are in radii of the head about its centre, then posed."""
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from evaluation.toy_world import backgrounds, sprites
+from evaluation.toy_world import backgrounds
 from evaluation.toy_world.camera_motion import STATIC, CameraMotion, camera_motion
-from evaluation.toy_world.scene import COLOURS, FEATURED, SHAPES, STILL
+from evaluation.toy_world.outline import Cover, name_shape
+from evaluation.toy_world.scene import COLOURS, FEATURED, STILL
 
 SIDE = 64  # short side at which clips are measured, pixels
 BLUR = 0.7  # pixels: evens out noise and compression before colours are compared
@@ -78,7 +79,7 @@ def measure(video: np.ndarray) -> Measured:
         colour=_colour(lab, present),
         direction=_direction(travel),
         background=background,
-        shape=_shape(present),
+        shape=name_shape([Cover(distance[index], found.mask) for index, found in _some(present)]),
         camera=motion.name,
         count=count,
         radius=float(
@@ -200,30 +201,5 @@ def _direction(travel: tuple[float, float]) -> str:
     return "up" if y < 0 else "down"
 
 
-def _shape(present: list[tuple[int, Sprite]]) -> str:
-    """The shape that covers the sprite's pixels best, drawn at its place and area."""
-    some = [found for _, found in present[:: max(1, len(present) // SHAPE_FRAMES)]]
-    overlap = {shape: np.mean([_overlap(found, shape) for found in some]) for shape in SHAPES}
-    return max(overlap, key=overlap.__getitem__)
-
-
-def _overlap(found: Sprite, shape: str) -> float:
-    """Intersection over union of the sprite's pixels and `shape` of the same area about the same centre."""
-    radius = np.sqrt(found.mask.sum() / _unit_area(shape))
-    rows, columns = (np.flatnonzero(found.mask.any(axis=axis)) for axis in (1, 0))
-    room = int(radius) + 2  # about the sprite's box, for what a shape may cover beside it
-    top, left = max(rows[0] - room, 0), max(columns[0] - room, 0)
-    mask = found.mask[top : rows[-1] + room, left : columns[-1] + room]
-    v, u = np.mgrid[top : top + mask.shape[0], left : left + mask.shape[1]].astype(np.float32)
-    distance = (
-        sprites.distance(shape, (u - found.centre[0]) / radius, (v - found.centre[1]) / radius) * radius
-    )
-    drawn = np.clip(0.5 - distance, 0.0, 1.0)
-    return float(np.minimum(drawn, mask).sum() / np.maximum(drawn, mask).sum())
-
-
-@cache
-def _unit_area(shape: str) -> float:
-    """Area of `shape` at radius 1."""
-    v, u = np.mgrid[-1.3:1.3:400j, -1.3:1.3:400j]
-    return float((sprites.distance(shape, u, v) < 0).mean() * 2.6**2)
+def _some(present: list[tuple[int, Sprite]]) -> list[tuple[int, Sprite]]:
+    return present[:: max(1, len(present) // SHAPE_FRAMES)]

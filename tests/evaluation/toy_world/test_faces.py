@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evaluation.toy_world.faces import Pose, describe, draw_identity, portrait
+from evaluation.toy_world.faces import Pose, describe, draw_identity, portrait, portrait_mask
 from evaluation.toy_world.settings import VIEWS, Format, Settings
 from evaluation.toy_world.world import Item, compose
 
@@ -47,3 +47,14 @@ def test_the_words_name_what_the_person_wears() -> None:
         assert f"{person.hair} hair" in text
         assert person.extra in text or person.extra == "nothing"
         assert "a orange" not in text
+
+
+def test_the_mask_is_what_does_not_change_with_the_background() -> None:
+    for seed in range(6):
+        person, pose = draw_identity(np.random.default_rng(seed)), Pose(0.4, 0.1, 0.15)
+        mask = portrait_mask(person, pose, SHAPE)
+        wall, night = (portrait(person, pose, (name, (0, 0)), SHAPE) for name in ("wall", "night"))
+        change = np.abs(wall.astype(int) - night).max(axis=2)
+        assert change[mask].max() <= 60  # half of a pixel of background
+        assert change[~mask].min() >= 20
+        assert 0.2 < mask.mean() < 0.7

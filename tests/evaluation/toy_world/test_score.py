@@ -26,9 +26,9 @@ def clips(draw, number: int, seed: int) -> list[tuple[world.Scene, np.ndarray]]:
     return [(scene, render(scene, 64, 64, 16, 8)) for scene in (draw(rng) for _ in range(number))]
 
 
-def degraded(clip: np.ndarray, seed: int) -> np.ndarray:
-    """As a model might make it: half the detail, noise of 5 % of full scale."""
-    small = [cv2.resize(frame, (32, 32), interpolation=cv2.INTER_AREA) for frame in clip]
+def degraded(clip: np.ndarray, seed: int, side: int = 32) -> np.ndarray:
+    """As a model might make it: the detail of `side` pixels, noise of 5 % of full scale."""
+    small = [cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in clip]
     blurred = np.stack([cv2.resize(frame, (64, 64)) for frame in small])
     noise = np.random.default_rng(seed).normal(0, 0.05 * 255, clip.shape)
     return np.rint(blurred + noise).clip(0, 255).astype(np.uint8)
@@ -60,6 +60,13 @@ def test_clips_of_other_kinds_are_measured_without_error(draw) -> None:
 def test_blurred_and_noisy_clips_are_measured_without_error() -> None:
     pairs = clips(world.draw_scene, 24, 2)
     assert wrong([(scene, degraded(clip, seed)) for seed, (scene, clip) in enumerate(pairs)]) == []
+
+
+def test_a_shape_is_told_however_blurred_and_a_blurred_ball_stays_a_ball() -> None:
+    pairs = clips(world.draw_scene, 60, 12)
+    seen = [(scene.shape, measure(degraded(clip, 0, side=20)).shape) for scene, clip in pairs]
+    assert sum(a == b for a, b in seen) >= 0.95 * len(seen)
+    assert all(b == "ball" for a, b in seen if a == "ball")
 
 
 @pytest.mark.parametrize("size", [(128, 96), (240, 320)])
