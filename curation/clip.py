@@ -115,7 +115,9 @@ COLUMNS: dict[str, Column] = {
     "drift_x": Column(REAL, "mean shift of the picture to the right, frame widths per second"),
     "drift_y": Column(REAL, "mean shift of the picture downwards, frame heights per second"),
     "camera_motion": Column(
-        TEXT, "pan left | pan right | tilt up | tilt down | zoom in | zoom out | handheld shot | static shot"
+        TEXT,
+        "zoom in | zoom out | push in | pull out | pan or truck left | right | tilt or pedestal up | down | "
+        "arc | tracking | static | handheld shot; without parallax pan, tilt and zoom stand for what goes",
     ),
     "camera_confidence": Column(REAL, "how sure that is, 0 to 1"),
     "ken_burns": Column(REAL, "part of the clip in which one even motion of the whole picture explains all"),

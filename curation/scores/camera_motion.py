@@ -1,10 +1,11 @@
-"""Camera motion by name (App. B.2): a similarity of neighbouring pictures, fitted a few times a second.
+"""Camera motion by name (App. B.2): the sixteen classes, where the picture shows enough to tell them.
 
-Shift and magnification of the whole picture tell eight of the paper's sixteen classes: pan, tilt and zoom in
-two directions each, static and handheld shots. Push and pull, truck, pedestal and arc differ from zoom, pan
-and tilt by parallax only, tracking shots by what is followed; they get the name of the flow that they have.
-The fit is robust: what moves by itself is given little weight, and where structure covers too little of
-the picture to tell an object from the camera, the camera is taken to stand.
+Where points can be followed all over the picture, a camera that goes somewhere is told from one that turns or
+zooms by parallax (curation/scores/parallax.py). Everywhere else, and for a camera that stands or shakes, a
+similarity of neighbouring pictures is fitted a few times a second: shift and magnification tell pan, tilt and
+zoom in two directions each, static and handheld shots, and a truck has the name of a pan. The fit is robust:
+what moves by itself is given little weight, and where structure covers too little of the picture to tell an
+object from the camera, the camera is taken to stand.
 """
 
 from typing import NamedTuple
@@ -14,7 +15,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from curation.footage import Observer, Seen
+from curation.reduced import shrink
+from curation.scores import parallax
 from curation.scores.camera import CELLS, SPREAD, STANDS, STILL, TRUST, hanning, spread, structure_of
+from curation.scores.tracks import SIDE, Follower
 
 PER_SECOND = 4.0  # fits: the path of a camera is smooth
 ROUNDS = 4  # of Gauss-Newton
@@ -51,6 +55,7 @@ class CameraMotion(Observer):
         self.every, self.seconds = max(round(fps / PER_SECOND), 1), seconds
         self.last: Float[np.ndarray, "h w"] | None = None
         self.moves: list[Move] = []
+        self.points, self.sides = Follower(), (1.0, 1.0)
 
     def see(self, seen: Seen) -> None:
         if seen.index % self.every:
@@ -58,17 +63,25 @@ class CameraMotion(Observer):
         small = cv2.GaussianBlur(seen.small, (3, 3), 0).astype(np.float32)
         if self.last is not None and self.last.shape == small.shape and min(small.shape) >= CELLS:
             self.moves.append(fit(self.last, small))
+            self.sides = small.shape[1] / max(small.shape), small.shape[0] / max(small.shape)
+        self.points.see(shrink(seen.luma, SIDE))
         self.last = small
 
     def result(self) -> dict[str, str | float | None]:
         if not self.moves or self.seconds <= 0:
             return {"camera_motion": None, "camera_confidence": None, "ken_burns": None}
-        name, confidence = classify(self.moves, self.seconds)
+        name, confidence = self._parallax() or classify(self.moves, self.seconds)
         return {"camera_motion": name, "camera_confidence": confidence, "ken_burns": _ken_burns(self.moves)}
+
+    def _parallax(self) -> tuple[str, float] | None:
+        """What the points tell, if they could be followed for most of the time."""
+        self.points.finish()
+        told = len(self.points.done) > self.points.skipped
+        return parallax.classify(self.points.done, self.sides) if told else None
 
 
 def classify(moves: list[Move], seconds: float) -> tuple[str, float]:
-    """The name of a camera's path, and how sure it is."""
+    """The name of a camera's path as far as shift and magnification tell it, and how sure it is."""
     ways = np.array([(move.x / MIN_SHIFT, move.y / MIN_SHIFT, move.zoom / MIN_ZOOM) for move in moves])
     total, length = ways.sum(axis=0), np.abs(ways).sum(axis=0)
     axis = int(np.abs(total).argmax())
