@@ -87,8 +87,9 @@ ALSO = {  # what another filter says of a spoiler that is true as well
 }  # fmt: skip
 
 
-def measure(clips: int, side: int, seed: int, folder: Path) -> list[File]:
-    """Make a world, curate it as the demo with `DETECTORS`, and put truth and verdicts together."""
+def measure(clips: int, side: int, seed: int, folder: Path) -> tuple[list[File], dict[str, float]]:
+    """Make a world, curate it as the demo with `DETECTORS`, and put truth and verdicts together; the
+    CPU-seconds of each stage."""
     shape = {"width": side, "height": side, "camera": 0.15}
     make(Settings(clips=clips, seed=seed, spoilers=0.6, **shape), folder / "raw", 2)
     changes = {"input": str(folder / "raw"), "out": str(folder / "out"), "mlflow": False}
@@ -108,7 +109,10 @@ def measure(clips: int, side: int, seed: int, folder: Path) -> list[File]:
             found.append(
                 File(one, tuple(r for r, _ in spans), tuple(why for _, why in spans), one["file"] in broken)
             )
-    return found
+    return found, {
+        name: sum(node.folder.statistics(unit.name).get("cpu_seconds", 0.0) for unit in graph.units)
+        for name, node in graph.nodes.items()
+    }
 
 
 def count(every: list[File], true: Callable[[File], bool], said: Callable[[File], bool],
@@ -198,11 +202,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=11, help="of the world (default %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        every = measure(options.clips, options.side, options.seed, Path(folder))
+        every, spent = measure(options.clips, options.side, options.seed, Path(folder))
     found = filters(every)
     size = f"{len(every)} files of {options.side} px, seed {options.seed}"
     show(found, f"Filters on {size}")
     show(cameras(every), f"Camera motion on {size}")
+    print("CPU-seconds:", ", ".join(f"{name} {one:.1f}" for name, one in spent.items() if one))
     strict = [counts for name, counts in found.items() if name not in LOOSE]
     return int(any(min(counts.precision, counts.recall) < LEAST for counts in strict))
 
