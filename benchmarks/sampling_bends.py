@@ -13,7 +13,7 @@ for short steps in the beginning.
 import argparse
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,11 +98,11 @@ def interval(time: float) -> int:
 class Changes:
     """How much each block changes its input, of the norm of the latter, by time."""
 
-    def __init__(self, transformer: nn.Module) -> None:
+    def __init__(self, transformer: nn.Module, blocks: Iterable[nn.Module]) -> None:
         self.by_time: list[list[float]] = [[] for _ in EDGES[1:]]
         self._now = 0
         self._hooks = [transformer.register_forward_pre_hook(self._begin)]
-        self._hooks += [block.register_forward_hook(self._block) for block in transformer.blocks]
+        self._hooks += [block.register_forward_hook(self._block) for block in blocks]
 
     def _begin(self, _: nn.Module, args: tuple[Any, ...]) -> None:
         self._now = interval(args[1][0].item())
@@ -130,7 +130,8 @@ class Row(NamedTuple):
 
 def of_model(sampler: Sampler) -> list[Row]:
     """Along the reference."""
-    turns, changes = Turns(), Changes(sampler.pipeline.transformer)
+    transformer = sampler.pipeline.transformer
+    turns, changes = Turns(), Changes(transformer, transformer.blocks)
     try:
         sampler.run(REFERENCE, turns.see)
     finally:

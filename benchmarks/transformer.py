@@ -22,13 +22,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import linear
 
 from benchmarks.blocks import CONTESTANTS, HEAD, TEXT, Contestant, shape_of
 from benchmarks.turns import CLOCKS, Clock, Pass, Seconds, both, median_ratio, timed
 from console import command
 from lightning_modules.allocator import keep_freed_memory
-from models.transformer.attention import SelfAttention
+from models.transformer.attention import Attend, SelfAttention
 
 PASSES = {"forward": 1, "with backward": 3}  # how many times the operations of a forward pass
 Shape = tuple[int, int, int]
@@ -108,11 +108,13 @@ def product_shapes(contestant: Contestant, width: int, tokens: int) -> list[Shap
     shapes: list[Shape] = []
     for layer in contestant.modules():
         if isinstance(layer, nn.Linear):
-            layer.register_forward_pre_hook(
-                lambda layer, args: shapes.append((args[0].shape[1], layer.in_features, layer.out_features))
-            )
+            layer.register_forward_pre_hook(partial(_note_shape, shapes, layer))
     contestant.to("meta")(torch.empty(1, tokens, width, device="meta"))
     return shapes
+
+
+def _note_shape(shapes: list[Shape], layer: nn.Linear, _: nn.Module, args: tuple[Tensor]) -> None:
+    shapes.append((args[0].shape[1], layer.in_features, layer.out_features))
 
 
 def products(shape: tuple[int, int, int]) -> dict[str, Pass]:
@@ -125,8 +127,8 @@ def products(shape: tuple[int, int, int]) -> dict[str, Pass]:
 
     def step() -> None:
         forward()
-        gradient @ weight
-        gradient.T @ x
+        torch.mm(gradient, weight)
+        torch.mm(gradient.T, x)
 
     return {"forward": forward, "with backward": step}
 
@@ -136,7 +138,7 @@ def growth(options: argparse.Namespace, clock: Clock) -> Table:
     table = Table(title=f"Self-attention of {options.width // HEAD} heads, {options.threads} threads")
     for column in ("tokens", "layer, s", "projections, s", "SDPA alone, s", "attention part / SDPA"):
         table.add_column(column, justify="right")
-    layer = SelfAttention(options.width, options.width // HEAD, norm=None)
+    layer, attend = SelfAttention(options.width, options.width // HEAD, norm=None), Attend()
     for count in options.tokens:
         x, heads = torch.randn(1, count, options.width), torch.randn(3, 1, options.width // HEAD, count, HEAD)
         projections = [layer.q, layer.k, layer.v, layer.out]
@@ -145,7 +147,7 @@ def growth(options: argparse.Namespace, clock: Clock) -> Table:
                 {
                     "layer": lambda x=x: layer(x),
                     "projections": lambda x=x, of=projections: [each(x) for each in of],
-                    "alone": lambda heads=heads: scaled_dot_product_attention(*heads),
+                    "alone": lambda heads=heads: attend(*heads.unbind()),
                 },
                 options.rounds,
                 clock,

@@ -13,7 +13,7 @@ right on any mesh, and as much arithmetic on each process as on one.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -109,8 +109,9 @@ class Muon(Optimizer):
         state = self.state[weight]
         if not state:
             state["momentum"] = torch.zeros_like(weight)
-        momentum = state["momentum"].lerp_(weight.grad, 1 - decay)
-        ahead = torch.lerp(weight.grad, momentum, decay)
+        gradient = cast(Tensor, weight.grad)
+        momentum = state["momentum"].lerp_(gradient, 1 - decay)
+        ahead = torch.lerp(gradient, momentum, decay)
         return ahead.full_tensor() if isinstance(ahead, DTensor) else ahead
 
     def _adamw(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.optimizer import KINDS, batch_of, contestant, measure, table_of
+from benchmarks.optimizer import KINDS, Seconds, batch_of, contestant, measure, table_of
 from lightning_modules import muon
 from models.transformer import TransformerConfig
 
@@ -47,7 +47,10 @@ def test_both_ways_of_muon_train_alike():
 
 
 def test_a_row_says_how_much_longer_a_step_is():
-    seconds = {"AdamW": [(1.0, 0.1), (2.0, 0.2), (9.0, 0.3)], "Muon": [(3.0, 1.0)] * 3}
+    seconds = {
+        "AdamW": [Seconds(1.0, 0.1), Seconds(2.0, 0.2), Seconds(9.0, 0.3)],
+        "Muon": [Seconds(3.0, 1.0)] * 3,
+    }
     columns = [list(column.cells) for column in table_of("", seconds).columns]
     assert columns == [["AdamW", "Muon"], ["2000.0", "3000.0"], ["200.0", "1000.0"], ["1.00", "1.50"]]
 
