@@ -62,12 +62,12 @@ class Measured(NamedTuple):
     seen: dict[str, float]
 
 
-Look = Callable[[Tensor, Tensor], dict[str, float]]  # (samples, those of the reference) -> by name
+Look = Callable[[Tensor], dict[str, float]]  # what is seen of samples, by name
 
 
-def nothing(found: Tensor, wanted: Tensor) -> dict[str, float]:
-    """What there is to see of points that are no clips."""
-    return {}
+def blind(wanted: Tensor) -> Look:
+    """Nothing is seen of points that are no clips."""
+    return lambda found: {}
 
 
 class Mixture:
@@ -99,15 +99,18 @@ def distance(found: Tensor, wanted: Tensor) -> float:
 
 
 def measure(
-    run: Callable[[Sampling], tuple[Tensor, int]], rows: dict[str, Sampling], look: Look = nothing
+    run: Callable[[Sampling], tuple[Tensor, int]],
+    rows: dict[str, Sampling],
+    beside: Callable[[Tensor], Look] = blind,
 ) -> dict[str, Measured]:
-    """Each of `rows`, held against REFERENCE."""
+    """Each of `rows`, held against REFERENCE; `beside` looks at samples beside those of the reference."""
     wanted, _ = run(REFERENCE)
+    look = beside(wanted)
     found = {}
     for name, sampling in rows.items():
         latent, evaluations = run(sampling)
         each = apart(latent, wanted)
-        seen = look(latent, wanted)
+        seen = look(latent)
         found[name] = Measured(each.mean().item(), each.median().item(), evaluations, seen)
     return found
 
@@ -158,13 +161,18 @@ class Sampler:
             handle.remove()
         return latent, len(calls)
 
-    def look(self, latent: Tensor, wanted: Tensor) -> dict[str, float]:
-        """PSNR of the clips against the reference's, in dB, and how much of what was asked they show."""
-        clips, references = self.decode(latent), self.decode(wanted)
-        right = accuracy(list(clips), self.expected)
-        shares = [share for name, share in right.items() if name in CHOICES]
-        each = [psnr(clip, reference) for clip, reference in zip(clips, references, strict=True)]
-        return {"PSNR, dB": statistics.fmean(each), "right, %": 100 * statistics.fmean(shares)}
+    def beside(self, wanted: Tensor) -> Look:
+        """PSNR of clips against the reference's, in dB, and how much of what was asked they show."""
+        references = self.decode(wanted)
+
+        def look(latent: Tensor) -> dict[str, float]:
+            clips = self.decode(latent)
+            right = accuracy(list(clips), self.expected)
+            shares = [share for name, share in right.items() if name in CHOICES]
+            each = [psnr(clip, reference) for clip, reference in zip(clips, references, strict=True)]
+            return {"PSNR, dB": statistics.fmean(each), "right, %": 100 * statistics.fmean(shares)}
+
+        return look
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> np.ndarray:
@@ -231,7 +239,9 @@ def main() -> int:
         return 0
     sampler = Sampler(open_pipeline(options.model, options.tae), options.prompts, options.guidance)
     console.print(
-        distances(measure(sampler.run, ROWS, sampler.look), f"{options.model}, guidance {sampler.guidance:g}")
+        distances(
+            measure(sampler.run, ROWS, sampler.beside), f"{options.model}, guidance {sampler.guidance:g}"
+        )
     )
     console.print(caches(of_cache(sampler, options.rounds)))
     return 0

@@ -93,3 +93,23 @@ def test_the_reference_and_the_rows_are_the_papers():
     assert (REFERENCE.schedule, REFERENCE.steps) == ("linear", 1000)
     assert ROWS["linear-quadratic, 50 for 250"] == Sampling()
     assert distances({}, "none").row_count == 0
+
+
+def test_clips_are_seen_beside_those_of_the_reference():
+    generator = torch.Generator().manual_seed(0)
+    pipeline = Pipeline(
+        transformer=transformer(Letters.width),
+        tae=scatter(TAE(TAE_CONFIG), seed=0),  # pyright: ignore[reportArgumentType]
+        text=Letters(),  # pyright: ignore[reportArgumentType]
+        facts={**t2v_facts("tae", "nowhere", {}), "sampling": {"guidance": 1.0}},
+    )
+    sampler = Sampler(pipeline, prompts=2)
+    wanted, _ = sampler.run(Sampling(steps=2))
+    look = sampler.beside(wanted)
+    noise = torch.randn(wanted.shape, generator=generator)
+    near, far = (look(wanted + size * noise) for size in (0.01, 1.0))
+    assert near["PSNR, dB"] > far["PSNR, dB"]
+    assert 0 <= near["right, %"] <= 100
+    kept = measure(lambda _: (wanted, 1), {"one": Sampling()}, lambda _: lambda latent: {"seen": 7.0})
+    assert kept["one"].seen == {"seen": 7.0}
+    assert [column.header for column in distances(kept, "").columns][-1] == "seen"
