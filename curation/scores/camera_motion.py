@@ -25,6 +25,7 @@ ROUNDS = 4  # of Gauss-Newton
 NOISE = 3.0  # levels of luma by which a pixel that the camera explains may be off
 MIN_SHIFT = 0.12  # sides of the frame that the picture must move by for a pan or a tilt
 MIN_ZOOM = 0.12  # natural logarithm of the magnification
+TOLD = 0.5  # confidence of parallax under which things that go by themselves explain it as well
 STEADY = 0.6  # part of the camera's way that must go in one direction
 WANDERING = 0.03  # sides of the frame per second without a direction: a hand
 EVEN = 0.5  # spread of the velocity over its mean up to which a motion is even, as a machine's
@@ -77,7 +78,8 @@ class CameraMotion(Observer):
         """What the points tell, if they could be followed for most of the time."""
         self.points.finish()
         told = len(self.points.done) > self.points.skipped
-        return parallax.classify(self.points.done, self.sides) if told else None
+        found = parallax.classify(self.points.done, self.sides) if told else None
+        return found if found and found[1] >= TOLD else None
 
 
 def classify(moves: list[Move], seconds: float) -> tuple[str, float]:

@@ -72,9 +72,10 @@ class Follower:
         if not len(self.now):
             self.steps.append(np.zeros((3, 2)))
             return
-        found, status, error = cv2.calcOpticalFlowPyrLK(  # pyright: ignore[reportCallIssue]
-            last, picture, self.now[:, None], None, winSize=(REACH, REACH), maxLevel=LEVELS
-        )  # pyright: ignore[reportArgumentType]
+        now = self.now[:, None]
+        found, status, error = cv2.calcOpticalFlowPyrLK(
+            last, picture, now, now.copy(), winSize=(REACH, REACH), maxLevel=LEVELS
+        )
         before, self.now = self.now, found[:, 0]
         inside = (self.now > 1).all(axis=1) & (self.now < np.array(picture.shape[::-1]) - 2).all(axis=1)
         self.kept = self.kept & (status[:, 0] == 1) & (error[:, 0] < OFF) & inside

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from curation.footage import watch
+from curation.scores import parallax, tracks
 from curation.scores.camera_motion import CameraMotion, Move, classify
 from tests.curation.conftest import write_video
 
@@ -84,3 +85,17 @@ def test_a_clip_too_short_to_tell_has_no_name(tmp_path):
     assert measure(tmp_path, filmed()[:1])["camera_motion"] is None
     there_and_back = [Move(0.1, 0.0, 0.0, True, False), Move(-0.1, 0.0, 0.0, True, False)]
     assert classify(there_and_back, 2.0)[0] == "handheld shot"
+
+
+@pytest.mark.parametrize(("told", "name"), [
+    (("truck right", 0.9), "truck right"), (("arc shot", 0.4), "pan right"), (None, "pan right"),
+])  # fmt: skip
+def test_parallax_names_a_clip_where_it_is_sure_and_points_could_be_followed(
+    tmp_path, monkeypatch, told, name
+):
+    monkeypatch.setattr(parallax, "classify", lambda stretches, sides: told)
+    monkeypatch.setattr(tracks, "CORNER", 0.0)  # this scenery is smooth
+    monkeypatch.setattr(tracks, "OFF", 1e9)
+    assert measure(tmp_path, filmed(x=0.3))["camera_motion"] == name
+    monkeypatch.setattr(tracks, "LEAST", 1000)
+    assert measure(tmp_path, filmed(x=0.3))["camera_motion"] == "pan right"

@@ -81,6 +81,12 @@ def test_in_a_flat_world_it_has_the_name_of_the_turn_or_zoom_that_looks_the_same
     assert named(film(world(flat=True), MOVES[name])) == FLAT[name]
 
 
+def renamed(name: str, *pairs: str) -> str:
+    """The name with the words of each pair swapped."""
+    swap = {one: other for pair in pairs for one, other in (pair.split(), pair.split()[::-1])}
+    return " ".join(swap.get(word, word) for word in name.split())
+
+
 @pytest.mark.parametrize("name", MOVES)
 def test_a_mirrored_move_is_the_other_one_and_a_film_backwards_too(name):
     forwards = film(world(), MOVES[name])
@@ -88,10 +94,8 @@ def test_a_mirrored_move_is_the_other_one_and_a_film_backwards_too(name):
         Tracks(one.places * (-1, 1), one.ways * (-1, 1), one.steps[:, ::-1] * (-1, 1)) for one in forwards
     ]
     backwards = [Tracks(one.places, -one.ways, -one.steps[:, ::-1]) for one in forwards]
-    swap = {"left": "right", "right": "left"}
-    assert named(mirrored) == " ".join(swap.get(word, word) for word in name.split())
-    swap |= {"up": "down", "down": "up", "in": "out", "out": "in", "push": "pull", "pull": "push"}
-    assert named(backwards) == " ".join(swap.get(word, word) for word in name.split())
+    assert named(mirrored) == renamed(name, "left right")
+    assert named(backwards) == renamed(name, "left right", "up down", "in out", "push pull")
 
 
 @pytest.mark.parametrize("name", TURNS)

@@ -63,14 +63,14 @@ PLACES = np.stack(np.meshgrid(*[np.linspace(-1, 1, 64, dtype=np.float32)] * 2))[
 
 def exported(network: nn.Sequential, path, *, shares: bool, side=64):
     """The network as an ONNX file: planes of x and y are joined to the picture, then its layers."""
-    weights, nodes, last = {"places": PLACES}, [("Concat", ["x", "places"], "joined", {"axis": 1})], "joined"
+    weights, last = {"places": PLACES}, "joined"
+    nodes: list[tuple] = [("Concat", ["x", "places"], last, {"axis": 1})]
     for number, layer in enumerate(network):
         name = "logits" if number == len(network) - 1 else f"layer{number}"
         if isinstance(layer, nn.Conv2d):
-            weights |= {
-                f"w{number}": layer.weight.detach().numpy(),
-                f"b{number}": layer.bias.detach().numpy(),
-            }  # pyright: ignore
+            assert layer.bias is not None
+            weights[f"w{number}"] = layer.weight.detach().numpy()
+            weights[f"b{number}"] = layer.bias.detach().numpy()
             nodes.append(("Conv", [last, f"w{number}", f"b{number}"], name, {"pads": [2] * 4}))
         else:
             nodes.append(("Relu", [last], name, {}))
