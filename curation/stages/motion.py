@@ -14,7 +14,7 @@ class Motion(Gated, FootageStage):
     """Settings of the motion stage."""
 
     name: ClassVar[str] = "motion"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reads: ClassVar[tuple[str, ...]] = ("fps", "seconds")
     adds: ClassVar[tuple[str, ...]] = (
         "vmaf_motion", "mv_mean", "mv_patch_min", "frozen", "jumps", "slideshow", "darkest",

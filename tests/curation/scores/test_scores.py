@@ -101,6 +101,17 @@ def test_stills_slideshows_and_motion_are_told_apart(measure):
     assert motion["slideshow"] == 0.0
 
 
+@pytest.mark.parametrize("repeats", [2, 3])
+def test_motion_whose_frames_are_repeated_is_no_slideshow(tmp_path, repeats):
+    """A film of 12 pictures a second in a file of 24 or 36."""
+    frames = [frame for frame in moving(1, 16) for _ in range(repeats)]
+    change = Change()
+    watched = watch(write_video(tmp_path / "a.mp4", frames, fps=12 * repeats), 0, 10**9, [change])
+    assert watched[change].error is None
+    assert change.result()["slideshow"] == 0.0
+    assert change.result()["frozen"] == pytest.approx(1 - 1 / repeats, abs=0.06)
+
+
 def test_a_fade_through_black_shows_in_the_darkest_frame(measure):
     light = np.abs(np.linspace(-1, 1, 16))
     faded = [(frame * share).astype(np.uint8) for frame, share in zip(moving(1, 16), light, strict=True)]
