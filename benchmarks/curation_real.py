@@ -4,11 +4,11 @@
 
 DIR holds the clips of benchmarks/curation_real.csv under the names there; its column `origin` says where they
 are from: packages and repositories that ship clips for their tests. Clips that DIR lacks are left out, and
-told. The table was filled in by eye, before any filter had run: `y` or `n` for each filter, empty where it
-cannot be said; `cuts` are the first frames of all shots but the first, with `x` where there are dissolves and
-fades too, which have no frame, so that what is found beside the cuts is not wrong; `camera` is the one motion
-of a clip of one shot. The rules are those of configs/curation/default.yaml, clips from 1 s on so that short
-ones count.
+told. The table was filled in by eye, before any filter had run, and three verdicts were mended on a second
+look: `y` or `n` for each filter, empty where it cannot be said; `cuts` are the first frames of all shots but
+the first, with `x` where there are dissolves and fades too, which have no frame, so that what is found beside
+the cuts is not wrong; `camera` is the one motion of a clip of one shot. The rules are those of
+configs/curation/default.yaml, clips from 1 s on so that short ones count.
 """
 
 import argparse

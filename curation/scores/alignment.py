@@ -121,7 +121,7 @@ def _blurred(
     side = mask.shape[-1]
     pixels = np.arange(side)
     for axis, lines in ((2, mask.any(axis=2)), (3, mask.any(axis=1))):
-        low, high = lines.argmax(axis=1)[:, None], side - 1 - lines[:, ::-1].argmax(axis=1)[:, None]
+        low, high = lines.argmax(axis=1)[:, None], side - 1 - np.flip(lines, 1).argmax(axis=1)[:, None]
         at = np.where(pixels < low, 2 * low - pixels, np.where(pixels > high, 2 * high - pixels, pixels))
         gap = np.take_along_axis(gap, np.expand_dims(at.clip(0, side - 1), (1, 5 - axis)), axis)
         wide = np.pad(gap, [(int(k == axis),) * 2 for k in range(4)], mode="reflect")
