@@ -7,8 +7,8 @@ are from: packages and repositories that ship clips for their tests. Clips that 
 told. The table was filled in by eye, before any filter had run, and three verdicts were mended on a second
 look: `y` or `n` for each filter, empty where it cannot be said; `cuts` are the first frames of all shots but
 the first, with `x` where there are dissolves and fades too, which have no frame, so that what is found beside
-the cuts is not wrong; `camera` is the one motion of a clip of one shot. The rules are those of
-configs/curation/default.yaml, clips from 1 s on so that short ones count.
+the cuts is not wrong; `copy` names the clip that it is a copy of; `camera` is the one motion of a clip of one
+shot. The rules are those of configs/curation/default.yaml, clips from 1 s on so that short ones count.
 """
 
 import argparse
@@ -107,6 +107,7 @@ def compare(clips: list[Clip]) -> tuple[dict[str, Counts], list[Disagreement]]:
     clip where it rejects one of its spans of 1 s or more."""
     counts: dict[str, Counts] = {"cuts": Counts(0, 0, 0)}
     differ: list[Disagreement] = []
+    names = [clip.truth["file"] for clip in clips]
     for clip in clips:
         name = clip.truth["file"]
         if clip.rows:
@@ -115,9 +116,9 @@ def compare(clips: list[Clip]) -> tuple[dict[str, Counts], list[Disagreement]]:
             if one.wrong or one.missed:
                 differ.append(Disagreement(name, "cuts", *told))
         for column, says in said(clip, clips).items():
-            if not clip.truth[column]:
+            if clip.truth[column] not in ("y", "n", *names):  # blank, or its copy is not here
                 continue
-            is_so, had = clip.truth[column] == "y", counts.get(column, Counts(0, 0, 0))
+            is_so, had = clip.truth[column] != "n", counts.get(column, Counts(0, 0, 0))
             counts[column] = Counts(
                 had.hits + (is_so and says),
                 had.wrong + (says and not is_so),
@@ -173,7 +174,9 @@ def show(clips: list[Clip]) -> None:
         "filter", "precision", "recall", "found", "wrongly", "missed", title=f"{len(clips)} real clips"
     )
     for name, one in counts.items():
-        shown.add_row(name, f"{one.precision:.3f}", f"{one.recall:.3f}", *map(str, one))
+        precision = f"{one.precision:.3f}" if one.hits + one.wrong else "-"
+        recall = f"{one.recall:.3f}" if one.hits + one.missed else "-"
+        shown.add_row(name, precision, recall, *map(str, one))
     told = Table("file", "what", "by eye", "by curation", title="where they differ")
     for one in differ:
         told.add_row(*one)

@@ -27,7 +27,8 @@ def test_the_table_says_for_each_clip_where_it_is_from_and_nothing_unknown():
     for row in rows:
         assert row["origin"]
         assert row["shows"]
-        assert {row[column] for column in (*RULES, "copy")} <= {"y", "n", ""}
+        assert {row[column] for column in RULES} <= {"y", "n", ""}
+        assert row["copy"] in ("n", "", *(other["file"] for other in rows if other is not row))
         assert row["camera"] in ("", "handheld shot", *CAMERAS)
         frames = [int(word) for word in row["cuts"].split() if word != "x"]
         assert frames == sorted(set(frames))
@@ -70,7 +71,9 @@ def test_a_copy_shares_a_group_with_another_file():
         ([{"duplicate_group": "g"}], [[]]),
     )
     alone = [{"duplicate_group": "h"}, {"duplicate_group": "h"}], [[], []]
-    assert compare([clip(*one, copy="y"), clip(*other, copy="y")])[0]["copy"] == Counts(2, 0, 0)
+    pair = [clip(*one, copy="b.mp4"), clip(*other, file="b.mp4", copy="a.mp4")]
+    assert compare(pair)[0]["copy"] == Counts(2, 0, 0)
+    assert "copy" not in compare(pair[:1])[0]
     assert compare([clip(*alone, copy="n")])[1] == []
 
 
