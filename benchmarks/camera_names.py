@@ -31,7 +31,7 @@ from evaluation.toy_world.depth import render
 from evaluation.toy_world.depth_moves import FLAT, NAMES, draw_shot
 
 FRAMES, FPS, WIDTH, HEIGHT = 32, 8, 192, 108
-SEED = 9000  # shots of dev seeds lie below 100
+SEED = 30_000  # thresholds were chosen on shots below 100; others were looked at since
 LEAST, LEAST_SURE = 0.85, 0.95
 
 

@@ -27,7 +27,7 @@ STEADY = 0.7  # part of the way that must go in one direction
 CROSSED = 0.25  # part of the spread that may be left across an arc
 STAYS = 0.12  # of the median speed: a point that the camera follows, or looks at from all around
 ROUND = 1.0  # of `near_leads`: less, and what is far leads, as in an arc
-NEARER = 1.4  # more, and what is near surely leads
+LIKELY = 0.75  # most confidence of the two: before an even background they are the same picture
 NOISE = 0.003  # longer sides: half a pixel
 ROUNDS = 8  # of reweighting
 PUSHES = (("push in", "zoom in"), ("pull out", "zoom out"))
@@ -101,8 +101,7 @@ def classify(stretches: Sequence[Tracks], sides: tuple[float, float]) -> tuple[s
     sure = way.steady * max(0.0, 1 - way.left / way.size)
     if k < 2 and way.followed >= 0.5:
         name = "arc shot" if k == 0 and way.near_leads < ROUND else "tracking shot"
-        # before a uniform background an arc and a camera that follows look the same: never wholly sure
-        return name, sure * way.followed * (1.0 if way.near_leads >= NEARER else 0.75)
+        return name, sure * way.followed * LIKELY
     deep, plain = (SHIFTS[k] if k < 2 else PUSHES)[backwards]
     margin = min(abs(way.lacks - DEEP) / UNSURE, 1.0)
     return deep if way.lacks > DEEP else plain, sure * (0.5 + 0.5 * margin)

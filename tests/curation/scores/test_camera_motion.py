@@ -88,7 +88,7 @@ def test_a_clip_too_short_to_tell_has_no_name(tmp_path):
 
 
 @pytest.mark.parametrize(("told", "name"), [
-    (("truck right", 0.9), "truck right"), (("arc shot", 0.4), "pan right"), (None, "pan right"),
+    (("truck right", 0.9), "truck right"), (("arc shot", 0.2), "pan right"), (None, "pan right"),
 ])  # fmt: skip
 def test_parallax_names_a_clip_where_it_is_sure_and_points_could_be_followed(
     tmp_path, monkeypatch, told, name
