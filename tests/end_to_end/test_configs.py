@@ -9,7 +9,14 @@ from models.transformer import TransformerConfig
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"
-STAGES = sorted([*CONFIGS.glob("*.yaml"), *CONFIGS.glob("paper/*.yaml"), *CONFIGS.glob("small/*.yaml")])
+STAGES = sorted(
+    [
+        *CONFIGS.glob("*.yaml"),
+        *CONFIGS.glob("paper/*.yaml"),
+        *CONFIGS.glob("small/*.yaml"),
+        *CONFIGS.glob("toy/*.yaml"),
+    ]
+)
 CURATION = sorted(CONFIGS.glob("curation/*.yaml"))
 SUBSETS = sorted(CONFIGS.glob("curation/subsets/*.yaml"))
 CONCEPTS = sorted(CONFIGS.glob("curation/concepts/*.yaml"))
