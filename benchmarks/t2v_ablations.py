@@ -10,13 +10,12 @@ deviation over seeds.
 
 import argparse
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.over_seeds import over_seeds
+from benchmarks.over_seeds import over_seeds, run
 from console import command, track
 
 ARMS = {
@@ -58,14 +57,14 @@ def fit(folder: Path, arm: str, options: argparse.Namespace, seed: int) -> None:
         f"--data.seed={seed}", f"--trainer.max_steps={steps}", f"--trainer.val_check_interval={steps}",
         f"--samples.every={steps}", "--mlflow.enabled=false",
     ]  # fmt: skip
-    subprocess.run([sys.executable, "-m", "lightning_modules.cli", "fit", *settings], check=True)
+    run("lightning_modules.cli", "fit", *settings)
 
 
 def score(folder: Path, prompts: int) -> list[float]:
     """How many of a hundred clips show what their prompts name, for each of `SCORES`."""
     out = folder / f"eval{prompts}"
     asked = ["--model", folder / "model", "--prompts", str(prompts), "--out", out]
-    subprocess.run([sys.executable, "-m", "evaluation.run", "t2v", *map(str, asked)], check=True)
+    run("evaluation.run", "t2v", *map(str, asked))
     found = json.loads((out / "eval.json").read_text(encoding="utf-8"))["accuracy"]
     return [100 * found[name] for name in SCORES]
 

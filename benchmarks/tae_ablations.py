@@ -9,8 +9,6 @@ standard deviation over seeds, of held-out clips, of their first frames as image
 
 import argparse
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -19,7 +17,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from benchmarks.over_seeds import over_seeds
+from benchmarks.over_seeds import over_seeds, run
 from console import command, track
 from evaluation.metrics import psnr, ssim
 from inference.clips import bucket_shape, decode_clip
@@ -75,7 +73,7 @@ def fit(folder: Path, arm: str, options: argparse.Namespace, seed: int) -> None:
         f"--trainer.max_steps={steps}", f"--trainer.val_check_interval={steps}", f"--samples.every={steps}",
         "--mlflow.enabled=false",
     ]  # fmt: skip
-    subprocess.run([sys.executable, "-m", "lightning_modules.cli", "fit", *settings], check=True)
+    run("lightning_modules.cli", "fit", *settings)
 
 
 def held_out(shards: Path) -> Iterator[Tensor]:

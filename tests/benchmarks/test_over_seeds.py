@@ -2,9 +2,11 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
-from benchmarks.over_seeds import over_seeds
+from benchmarks.over_seeds import over_seeds, run
+from console import UserError
 
 
 def printed(arms: dict[str, list[list[float]]]) -> str:
@@ -20,3 +22,9 @@ def test_a_cell_is_mean_and_deviation_over_the_seeds_of_an_arm() -> None:
     assert "3.0 ± 2.0" in ours
     assert "10.0" in theirs
     assert "±" not in theirs  # one seed has no deviation
+
+
+def test_a_run_that_fails_is_named_and_one_that_ends_well_is_not() -> None:
+    run("benchmarks.t2v_ablations", "--help")
+    with pytest.raises(UserError, match=r"benchmarks.t2v_ablations ended with code 2"):
+        run("benchmarks.t2v_ablations", "--seeds", "many")
