@@ -184,7 +184,7 @@ def watch(path: Path, start_pts: int, end_pts: int, observers: Sequence[Observer
             if state.error is None:
                 try:
                     observer.see(seen)
-                except Exception as error:
+                except Exception as error:  # one score of a clip is lost and says why, the others go on
                     state.error = error
                 began, clock = clock, time.process_time()
                 state.seconds += clock - began

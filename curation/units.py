@@ -250,7 +250,7 @@ def guarded(work: Callable[[Any], Any], argument: Any) -> tuple[Any, str | None]
         return work(argument), None
     except HaltError:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever a user's file makes a library raise stands in its row
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in SYSTEM_ERRORS):
             raise
         return None, explain(error)

@@ -44,7 +44,7 @@ class Team:
         error: Exception | None = None
         try:
             mine = action()
-        except Exception as caught:
+        except Exception as caught:  # of any kind: the others wait, so it is told to them and raised by all
             if self.size == 1:
                 raise
             error = caught

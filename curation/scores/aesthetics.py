@@ -58,7 +58,7 @@ def read_head(path: Path) -> nn.Sequential:
     """Linear layers with the weights of a file; dropout between them is for training only."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+    except Exception as error:  # pickle, zip and torch each raise their own kinds
         raise UserError(f"visual.aesthetics {path} is no file of weights: {error}") from error
     matrices = [value for name, value in state.items() if name.endswith("weight")]
     biases = [value for name, value in state.items() if name.endswith("bias")]

