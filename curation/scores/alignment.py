@@ -46,19 +46,17 @@ def refined(whole: Float[np.ndarray, "b k s s"], cut: Float[np.ndarray, "b k s s
 
 
 def residuals(
-    whole: Float[np.ndarray, "b k c s s"], cut: Float[np.ndarray, "b k c s s"], places: Places, soft: bool
+    whole: Float[np.ndarray, "b k c s s"], cut: Float[np.ndarray, "b k c s s"], places: Places
 ) -> Float[np.ndarray, " b"]:
     """A high quantile of the difference in any colour at those places, brightness made equal.
 
-    `soft` averages the differences over 3 x 3 pixels with their signs first: what coding adds is gone then,
+    The differences are averaged over 3 x 3 pixels with their signs first: what coding adds is gone then,
     another object is not.
     """
     count, pictures, colours, side, _ = whole.shape
     mask = _covered(places, side)
     flat = (count, pictures * colours, side, side)
-    gap = _level(whole.reshape(flat) - _lay(cut.reshape(flat), places), mask)
-    if soft:
-        gap = _blurred(gap, mask)
+    gap = _blurred(_level(whole.reshape(flat) - _lay(cut.reshape(flat), places), mask), mask)
     most = np.abs(gap).reshape(whole.shape).max(axis=2)
     return _quantile(most.reshape(count, -1), np.repeat(mask[:, None], pictures, 1).reshape(count, -1), WORST)
 

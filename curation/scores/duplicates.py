@@ -75,11 +75,11 @@ def _compared(pictures: Pictures, pairs: Int[np.ndarray, "m 2"], limit: float) -
         some = Tries(*(column[first : first + TOGETHER] for column in tries))
         whole, cut = (pictures.grays(*rows) for rows in _sides(some))
         places = refined(whole[:, :, 0], cut[:, :, 0], some.places / HALF)
-        some = Tries(*(column[residuals(whole, cut, places, soft=True) <= LOOSE * limit] for column in some))
+        some = Tries(*(column[residuals(whole, cut, places) <= LOOSE * limit] for column in some))
         if len(some.pair):
             whole, cut = (pictures.colours(*rows) for rows in _sides(some))
             places = refined(whole.mean(axis=2), cut.mean(axis=2), some.places)
-            np.minimum.at(found, some.pair, residuals(whole, cut, places, soft=True))
+            np.minimum.at(found, some.pair, residuals(whole, cut, places))
     return found
 
 

@@ -24,7 +24,7 @@ def left_over(whole: np.ndarray, cut: np.ndarray, place: tuple[float, float, flo
     """What is left at the best place near that one, gray as all three colours."""
     places = refined(whole[None], cut[None], np.array([place]))
     coloured = (np.repeat(one[None, :, None], 3, axis=2) for one in (whole, cut))
-    return float(residuals(*coloured, places, soft=True)[0])
+    return float(residuals(*coloured, places)[0])
 
 
 @pytest.mark.parametrize("true", [(0.88, 2.3, 1.1), (0.93, 0.4, 1.9), (0.8, 5.2, 0.3)])
@@ -73,5 +73,5 @@ def test_what_is_left_is_that_of_the_covered_part_alone(place):
     gap = whole[0, :, :, rows, columns].transpose(0, 2, 3, 1) - 100
     gap -= np.median(gap, axis=(1, 2), keepdims=True)
     soft = [np.abs(cv2.blur(np.ascontiguousarray(picture), (3, 3))).max(axis=2) for picture in gap]
-    found = residuals(whole, flat, np.array([place], np.float32), soft=True)
+    found = residuals(whole, flat, np.array([place], np.float32))
     assert found == pytest.approx(np.quantile(np.stack(soft), WORST), rel=1e-5)
