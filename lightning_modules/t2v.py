@@ -163,7 +163,8 @@ class T2VModule(L.LightningModule):
                 self.log("val/loss_first_frame", shown, batch_size=len(losses), sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict(self.parts["val"].means("val", self._total, self.device))
+        """Losses by time and bucket, of all processes already: sync_dist changes no value."""
+        self.log_dict(self.parts["val"].means("val", self._total, self.device), sync_dist=True)
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """As in validation."""
