@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from evaluation.facts import run_facts
 from evaluation.reconstruction import reconstruct
 from evaluation.toy_world.render import render
+from evaluation.toy_world.scene import Staging
 from evaluation.toy_world.score import (
     CHOICES,
     accuracy,
@@ -47,6 +49,8 @@ class Prompts(NamedTuple):
     """Share of the prompts in which the camera moves."""
     counted: float = 0.0
     """Share of the prompts that name a number of sprites."""
+    staging: Staging = Staging()
+    """Of the world that the model was trained on."""
 
 
 def evaluate_t2v(
@@ -72,10 +76,12 @@ def evaluate_t2v(
         write_clip(job.path, clip, job.facts["fps"], job.facts)
     seconds = time.monotonic() - start
     clips = [read_video(path) for path in paths]
-    accuracies = _rates(clips, [each.expected for each in questions])
+    pace = prompts.staging.pace
+    accuracies = _rates(clips, [each.expected for each in questions], pace)
     result = {
         "prompts": prompts.count,
         "seed": prompts.seed,
+        "staging": asdict(prompts.staging),
         "sampling": {"steps": sampling.steps, "guidance": sampling.guidance, "schedule": sampling.schedule},
         "model": pipeline.hash,
         "shape": str(pipeline.shape),
@@ -84,7 +90,7 @@ def evaluate_t2v(
         "chance": {name: 1 / len(CHOICES[name]) for name in accuracies},
         **_ceilings(pipeline, prompts),
         "clips": [
-            _row(path.relative_to(out), each, clip)
+            _row(path.relative_to(out), each, clip, pace)
             for path, each, clip in zip(paths, questions, clips, strict=True)
         ],
         "run": run_facts(),
@@ -102,26 +108,27 @@ def ask(prompts: Prompts) -> list[Asked]:
     ]
 
 
-def _rates(clips: Sequence[np.ndarray], expected: Sequence[dict[str, Any]]) -> dict[str, float]:
-    found = accuracy(clips, expected)
+def _rates(clips: Sequence[np.ndarray], expected: Sequence[dict[str, Any]], pace: float) -> dict[str, float]:
+    found = accuracy(clips, expected, pace)
     return {name: found[name] for name in CHOICES if name in found}
 
 
 def _ceilings(pipeline: Pipeline, prompts: Prompts) -> dict[str, Any]:
     """What true clips score, and true clips after the TAE: no generated clip can be expected to do better."""
     rng = np.random.default_rng((prompts.seed, prompts.count))
-    scenes = held_out_scenes(rng, prompts.count, prompts.camera, prompts.counted)
+    scenes = held_out_scenes(rng, prompts.count, prompts.camera, prompts.counted, prompts.staging)
     expected = [expect(scene) for scene in scenes]
     shape, fps = pipeline.shape, pipeline.facts["fps"]
     true = [render(scene, shape.width, shape.height, shape.frames, fps) for scene in scenes]
+    passed = [reconstruct(pipeline.tae, clip) for clip in true]
     return {
-        "true_clips": _rates(true, expected),
-        "through_tae": _rates([reconstruct(pipeline.tae, clip) for clip in true], expected),
+        "true_clips": _rates(true, expected, prompts.staging.pace),
+        "through_tae": _rates(passed, expected, prompts.staging.pace),
     }
 
 
-def _row(file: Path, question: Asked, clip: np.ndarray) -> dict[str, Any]:
-    found, names = measure(clip), asked(question.expected)
+def _row(file: Path, question: Asked, clip: np.ndarray, pace: float) -> dict[str, Any]:
+    found, names = measure(clip, pace), asked(question.expected)
     return {
         "file": str(file),
         "prompt": question.request.prompt,

@@ -8,7 +8,8 @@ from typing import Any
 
 from console import UserError, command
 from evaluation.toy_world.samples import DEFAULT, PACKAGES
-from evaluation.toy_world.settings import Settings
+from evaluation.toy_world.scene import Staging
+from evaluation.toy_world.settings import Settings, check_staging
 
 MAX_WORKERS = 64
 
@@ -39,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     score = commands.add_parser("score", help="print the scorer's own error on true clips, and chance")
     score.add_argument("--clips", type=int, default=200, help="number of true clips (default %(default)s)")
     score.add_argument("--seed", type=int, default=0, help="(default %(default)s)")
+    for one in ("size", "pace"):
+        score.add_argument(f"--{one}", type=float, default=1.0, help="as of make (default %(default)s)")
     return parser
 
 
@@ -76,7 +79,9 @@ def _score(options: dict[str, Any]) -> None:
         raise UserError(f"--clips is {options['clips']}; give at least 1.")
     from evaluation.toy_world.score import own_accuracy
 
-    result = own_accuracy(options["clips"], options["seed"])
+    staging = Staging(size=options["size"], pace=options["pace"])
+    check_staging(staging)
+    result = own_accuracy(options["clips"], options["seed"], staging=staging)
     for name, chance in result["chance"].items():
         print(f"{name:<10} {result[name]:7.2%}  (chance {chance:.1%})")
 

@@ -7,8 +7,8 @@ import numpy as np
 
 BLUR = 1.5  # pixels: makes the brightness smooth enough for its slope to predict a step
 MARGIN = 5  # pixels about the sprite that are left out
-MIN_SHIFT = 0.12  # sides of the frame over the clip: a panning one goes scene.PAN
-MIN_ZOOM = 0.26  # natural logarithm of the magnification over the clip
+MIN_SHIFT = 0.12  # sides of the frame over the clip at the usual pace: a panning one goes scene.PAN
+MIN_ZOOM = 0.26  # natural logarithm of the magnification over the clip at the usual pace
 ROUNDS = 3  # steps of Gauss-Newton
 FLAT = 0.05  # mean squared slope (Lab units per pixel) under which a background shows no motion
 
@@ -26,8 +26,11 @@ class CameraMotion(NamedTuple):
 STATIC = CameraMotion("static", (0.0, 0.0), 0.0)
 
 
-def camera_motion(lab: np.ndarray, masks: np.ndarray) -> CameraMotion:
-    """The camera's motion in Lab frames [t h w 3], where `masks` (bool [t h w]) tell the sprite's pixels."""
+def camera_motion(lab: np.ndarray, masks: np.ndarray, pace: float = 1.0) -> CameraMotion:
+    """The camera's motion in Lab frames [t h w 3], where `masks` (bool [t h w]) tell the sprite's pixels.
+
+    It is static below a share of the way that a camera goes in a world of this pace.
+    """
     light = np.stack([cv2.GaussianBlur(frame[..., 0], (0, 0), BLUR) for frame in lab])
     kernel = np.ones((2 * MARGIN + 1, 2 * MARGIN + 1), np.uint8)
     free = np.stack([cv2.dilate(mask.astype(np.uint8), kernel) == 0 for mask in masks])
@@ -36,13 +39,12 @@ def camera_motion(lab: np.ndarray, masks: np.ndarray) -> CameraMotion:
         return STATIC
     height, width = light.shape[1:]
     x, y, zoom = np.median(steps, axis=0) * len(steps)
-    return CameraMotion(
-        _name(x / width, y / height, zoom), (float(x / width), float(y / height)), float(zoom)
-    )
+    name = _name(x / width / pace, y / height / pace, zoom / pace)
+    return CameraMotion(name, (float(x / width), float(y / height)), float(zoom))
 
 
 def _name(x: float, y: float, zoom: float) -> str:
-    """The camera's move: the picture goes the other way."""
+    """The camera's move, of ways at the usual pace: the picture goes the other way."""
     strength = {"zoom": abs(zoom) / MIN_ZOOM, "pan": abs(x) / MIN_SHIFT, "tilt": abs(y) / MIN_SHIFT}
     kind = max(strength, key=strength.__getitem__)
     if strength[kind] < 1:

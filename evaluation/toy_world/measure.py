@@ -22,7 +22,7 @@ STRANGE = (
 )
 MIN_AREA, MAX_AREA = 0.008, 0.40  # of the frame: smaller is noise, larger is no sprite
 SIMILAR = 0.4  # of the largest sprite's area: what is smaller is no second sprite
-MIN_TRAVEL = 0.20  # sides of the frame: less is called still
+MIN_TRAVEL = 0.20  # sides of the frame at the usual pace: less is called still
 SHAPE_FRAMES = 8  # as many are enough to tell a shape
 MIN_PRESENCE = 0.6  # share of frames in which a sprite must be found
 
@@ -59,8 +59,8 @@ class Sprite(NamedTuple):
     all: np.ndarray  # bool [h w], the pixels of all of similar size
 
 
-def measure(video: np.ndarray) -> Measured:
-    """Name what `video` (uint8 [t h w 3]) shows."""
+def measure(video: np.ndarray, pace: float = 1.0) -> Measured:
+    """Name what `video` (uint8 [t h w 3]) of a world of this pace shows: its ways are called long by it."""
     lab = _lab(video)
     background = _background(lab)
     if background is None:
@@ -69,7 +69,9 @@ def measure(video: np.ndarray) -> Measured:
     sprites_found = [_sprite(frame) for frame in distance]
     present = [(index, found) for index, found in enumerate(sprites_found) if found is not None]
     masks = np.stack([np.zeros(distance.shape[1:], bool) if s is None else s.all for s in sprites_found])
-    motion = camera_motion(lab, masks) if background in FEATURED else STATIC  # a plain wall shows no move
+    motion = (
+        camera_motion(lab, masks, pace) if background in FEATURED else STATIC
+    )  # a plain wall shows no move
     if len(present) < MIN_PRESENCE * len(lab):
         return NOTHING._replace(background=background, camera=motion.name)
     count = int(np.median([found.count for _, found in present]))
@@ -77,7 +79,7 @@ def measure(video: np.ndarray) -> Measured:
     travel = _travel(track, motion)
     return Measured(
         colour=_colour(lab, present),
-        direction=_direction(travel),
+        direction=_direction(travel, MIN_TRAVEL * pace),
         background=background,
         shape=name_shape([Cover(distance[index], found.mask) for index, found in _some(present)]),
         camera=motion.name,
@@ -192,9 +194,9 @@ def _travel(track: np.ndarray, motion: CameraMotion) -> tuple[float, float]:
     return float(slope[0]), float(slope[1])
 
 
-def _direction(travel: tuple[float, float]) -> str:
+def _direction(travel: tuple[float, float], least: float) -> str:
     x, y = travel
-    if max(abs(x), abs(y)) < MIN_TRAVEL:
+    if max(abs(x), abs(y)) < least:
         return STILL
     if abs(x) >= abs(y):
         return "left" if x < 0 else "right"

@@ -24,7 +24,7 @@ class View(NamedTuple):
 def render(scene: Scene, width: int, height: int, frames: int, fps: float) -> np.ndarray:
     """The clip of `scene`, uint8 [t h w 3]. Frame i shows the instant i / fps of the scene."""
     times = shot_times(frames)
-    return render_views(scene, [view(scene.camera, time) for time in times], times, width, height)
+    return render_views(scene, [view(scene, time) for time in times], times, width, height)
 
 
 def shot_times(frames: int) -> list[float]:
@@ -37,9 +37,9 @@ def shot_seconds(frames: int, fps: float) -> float:
     return max(frames - 1, 1) / fps
 
 
-def view(camera: str, time: float) -> View:
+def view(scene: Scene, time: float) -> View:
     """The camera's place at `time` (fraction of the shot); at half time it is where a static one stands."""
-    swing = time - 0.5
+    camera, swing = scene.camera, scene.pace * (time - 0.5)
     if camera.startswith("zoom"):
         power = 2 * swing if camera == "zoom in" else -2 * swing
         return View(0.0, 0.0, ZOOM**power)

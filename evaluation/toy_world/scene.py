@@ -41,7 +41,35 @@ BOUNCE_HEIGHT = (0.30, 0.45)  # of the sprite's centre above its lowest place, s
 COUNTS = (1, 2, 3)
 COUNTED_RADIUS = (0.130, 0.138)  # short sides of the frame: three of them have room side by side
 CLEARANCE = 0.02  # sides of the frame between sprites that are counted
+PLAY = 1.08  # of the distance between them, for placements to be found by chance
+TRIES = 4096  # placements of counted sprites that are drawn at once
 HELD_OUT_PERCENT = 15  # of all (shape, colour, direction, background)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staging:
+    """How large things are and how far they go: what makes a world easier or harder to learn."""
+
+    size: float = 1.0
+    """Factor of every sprite's radius."""
+    pace: float = 1.0
+    """Factor of every way, a sprite's and the camera's (of a zoom, of the logarithm of its magnification)."""
+
+    def has_room(self) -> bool:
+        """Whether the largest sprite, and three together, keep within the frame on the longest way."""
+        radius, way = REACH * self.size * SIZES["big"][1], self.pace * SPEEDS["quickly"][1]
+        zoomed = radius * ZOOM**self.pace
+        ways = (way, self.pace * PAN, self.pace * BOUNCE_HEIGHT[1])
+        return 2 * max(radius + max(ways) / 2, zoomed) <= 1 and self._three_fit(way)
+
+    def _three_fit(self, way: float) -> bool:
+        """Whether three can start at the corners of a triangle, with some play."""
+        room = REACH * self.size * COUNTED_RADIUS[1]
+        across, along = 1 - 2 * room, 1 - 2 * room - way
+        return min(across, float(np.hypot(across / 2, along))) >= PLAY * (2 * room + CLEARANCE) and along > 0
+
+
+USUAL = Staging()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +107,8 @@ class Scene:
     travel: float = 0.0
     """Way along `direction` from the first to the last frame, sides of the frame."""
     camera: str = "static"
+    pace: float = 1.0
+    """Factor of the camera's way."""
     phase: tuple[float, float] = (0.0, 0.0)
     """Where in the background's pattern the camera stands; a static camera always stands at one place."""
     bounce: Bounce | None = None
@@ -127,39 +157,41 @@ def is_held_out(scene: Scene) -> bool:
     return int.from_bytes(digest[:8], "big") % 100 < HELD_OUT_PERCENT
 
 
-def draw_scene(rng: np.random.Generator, *, held_out: bool = False) -> Scene:
+def draw_scene(rng: np.random.Generator, *, held_out: bool = False, staging: Staging = USUAL) -> Scene:
     """A sprite that moves in one direction before a static camera."""
-    return _draw(rng, _moving, held_out)
+    return _draw(rng, _moving, held_out, staging)
 
 
-def draw_camera_scene(rng: np.random.Generator, *, held_out: bool = False) -> Scene:
+def draw_camera_scene(rng: np.random.Generator, *, held_out: bool = False, staging: Staging = USUAL) -> Scene:
     """A sprite at rest in the world while the camera moves."""
-    return _draw(rng, _filmed, held_out)
+    return _draw(rng, _filmed, held_out, staging)
 
 
-def draw_counted_scene(rng: np.random.Generator, *, held_out: bool = False) -> Scene:
+def draw_counted_scene(
+    rng: np.random.Generator, *, held_out: bool = False, staging: Staging = USUAL
+) -> Scene:
     """One to three sprites of one look that move side by side in one direction before a static camera."""
-    return _draw(rng, _counted, held_out)
+    return _draw(rng, _counted, held_out, staging)
 
 
-def draw_bounce_scene(rng: np.random.Generator, *, held_out: bool = False) -> Scene:
+def draw_bounce_scene(rng: np.random.Generator, *, held_out: bool = False, staging: Staging = USUAL) -> Scene:
     """A sprite that bounces on the spot or while it moves left or right."""
-    return _draw(rng, _bouncing, held_out)
+    return _draw(rng, _bouncing, held_out, staging)
 
 
-def draw_still_scene(rng: np.random.Generator, *, held_out: bool = False) -> Scene:
+def draw_still_scene(rng: np.random.Generator, *, held_out: bool = False, staging: Staging = USUAL) -> Scene:
     """A sprite at rest before a static camera: a still image, or a video in which nothing happens."""
-    return _draw(rng, _resting, held_out)
+    return _draw(rng, _resting, held_out, staging)
 
 
-def _draw(rng: np.random.Generator, draw, held_out: bool) -> Scene:
+def _draw(rng: np.random.Generator, draw, held_out: bool, staging: Staging) -> Scene:
     while True:
-        scene = draw(rng)
+        scene = draw(rng, staging)
         if is_held_out(scene) == held_out:
             return scene
 
 
-def _look(rng: np.random.Generator, backgrounds: tuple[str, ...] = BACKGROUNDS) -> Scene:
+def _look(rng: np.random.Generator, staging: Staging, backgrounds: tuple[str, ...] = BACKGROUNDS) -> Scene:
     size = _pick(rng, tuple(SIZES))
     return Scene(
         shape=_pick(rng, SHAPES),
@@ -168,14 +200,14 @@ def _look(rng: np.random.Generator, backgrounds: tuple[str, ...] = BACKGROUNDS) 
         direction=STILL,
         texture="plain" if rng.uniform() < PLAIN_SHARE else _pick(rng, TEXTURES[1:]),
         size=size,
-        radius=float(rng.uniform(*SIZES[size])),
+        radius=staging.size * float(rng.uniform(*SIZES[size])),
     )
 
 
-def _moving(rng: np.random.Generator) -> Scene:
-    look = _look(rng)
+def _moving(rng: np.random.Generator, staging: Staging) -> Scene:
+    look = _look(rng, staging)
     direction, speed = _pick(rng, tuple(DIRECTIONS)), _pick(rng, tuple(SPEEDS))
-    travel = float(rng.uniform(*SPEEDS[speed]))
+    travel = staging.pace * float(rng.uniform(*SPEEDS[speed]))
     start = [_between(rng, REACH * look.radius, 1 - REACH * look.radius) for _ in range(2)]
     axis = 0 if DIRECTIONS[direction][0] else 1
     first = _between(rng, REACH * look.radius, 1 - REACH * look.radius - travel)
@@ -183,19 +215,18 @@ def _moving(rng: np.random.Generator) -> Scene:
     return replace(look, direction=direction, speed=speed, travel=travel, start=tuple(start))
 
 
-def _counted(rng: np.random.Generator) -> Scene:
+def _counted(rng: np.random.Generator, staging: Staging) -> Scene:
     count = COUNTS[int(rng.integers(len(COUNTS)))]
-    look = replace(_look(rng), size="small", radius=_between(rng, *COUNTED_RADIUS))
+    radius = staging.size * _between(rng, *COUNTED_RADIUS)
+    look = replace(_look(rng, staging), size="small", radius=radius)
     direction, speed = _pick(rng, tuple(DIRECTIONS)), _pick(rng, tuple(SPEEDS))
-    travel, room = float(rng.uniform(*SPEEDS[speed])), REACH * look.radius
-    axis = 0 if DIRECTIONS[direction][0] else 1
-    starts = []
-    for lane in range(count):
-        first = _between(rng, room, 1 - room - travel)
-        along = first if sum(DIRECTIONS[direction]) > 0 else 1 - first
-        play = 0.5 / count - room - CLEARANCE / 2
-        across = (lane + 0.5) / count + _between(rng, -play, play)
-        starts.append((along, across) if axis == 0 else (across, along))
+    travel = staging.pace * float(rng.uniform(*SPEEDS[speed]))
+    starts = [
+        (1 - along if sum(DIRECTIONS[direction]) < 0 else along, across)
+        for along, across in _places(rng, count, REACH * look.radius, travel)
+    ]
+    if not DIRECTIONS[direction][0]:
+        starts = [(across, along) for along, across in starts]
     return replace(
         look,
         direction=direction,
@@ -207,22 +238,34 @@ def _counted(rng: np.random.Generator) -> Scene:
     )
 
 
-def _filmed(rng: np.random.Generator) -> Scene:
-    look = _look(rng, FEATURED)
+def _places(rng: np.random.Generator, count: int, room: float, travel: float) -> list[tuple[float, float]]:
+    """Centres (along and across the way) of `count` discs of radius `room` that never touch, drawn evenly."""
+    first, second = np.triu_indices(count, 1)
+    while True:
+        places = room + rng.uniform(size=(TRIES, count, 2)) * (1 - 2 * room - np.array([travel, 0.0]))
+        apart = np.linalg.norm(places[:, first] - places[:, second], axis=-1)
+        fits = np.flatnonzero((apart >= 2 * room + CLEARANCE).all(axis=-1))
+        if len(fits):
+            return [(float(along), float(across)) for along, across in places[fits[0]]]
+
+
+def _filmed(rng: np.random.Generator, staging: Staging) -> Scene:
+    look = _look(rng, staging, FEATURED)
     camera = _pick(rng, CAMERAS[1:])
     if camera.startswith("zoom"):
-        reach = (0.5 - REACH * look.radius * ZOOM) / ZOOM
+        zoom = ZOOM**staging.pace
+        reach = (0.5 - REACH * look.radius * zoom) / zoom
     else:
-        reach = 0.5 - REACH * look.radius - PAN / 2
+        reach = 0.5 - REACH * look.radius - staging.pace * PAN / 2
     start = tuple(0.5 + _between(rng, -reach, reach) for _ in range(2))
     phase = (float(rng.uniform()), float(rng.uniform()))
-    return replace(look, camera=camera, start=start, phase=phase)
+    return replace(look, camera=camera, pace=staging.pace, start=start, phase=phase)
 
 
-def _bouncing(rng: np.random.Generator) -> Scene:
-    look = _look(rng)
+def _bouncing(rng: np.random.Generator, staging: Staging) -> Scene:
+    look = _look(rng, staging)
     direction = _pick(rng, ("left", "right", STILL))
-    height = float(rng.uniform(*BOUNCE_HEIGHT))
+    height = staging.pace * float(rng.uniform(*BOUNCE_HEIGHT))
     floor = 1 - REACH * look.radius
     first, period = float(rng.uniform(0.1, 0.3)), float(rng.uniform(0.28, 0.40))
     bounce = Bounce(first=first, period=period, height=height)
@@ -230,14 +273,14 @@ def _bouncing(rng: np.random.Generator) -> Scene:
         x = _between(rng, REACH * look.radius, 1 - REACH * look.radius)
         return replace(look, start=(x, floor), bounce=bounce)
     speed = _pick(rng, tuple(SPEEDS))
-    travel = float(rng.uniform(*SPEEDS[speed]))
+    travel = staging.pace * float(rng.uniform(*SPEEDS[speed]))
     first = _between(rng, REACH * look.radius, 1 - REACH * look.radius - travel)
     x = first if direction == "right" else 1 - first
     return replace(look, direction=direction, speed=speed, travel=travel, start=(x, floor), bounce=bounce)
 
 
-def _resting(rng: np.random.Generator) -> Scene:
-    look = _look(rng)
+def _resting(rng: np.random.Generator, staging: Staging) -> Scene:
+    look = _look(rng, staging)
     return replace(
         look, start=tuple(_between(rng, REACH * look.radius, 1 - REACH * look.radius) for _ in range(2))
     )

@@ -15,7 +15,9 @@ from evaluation.toy_world.scene import (
     COUNTS,
     DIRECTIONS,
     SHAPES,
+    USUAL,
     Scene,
+    Staging,
     draw_camera_scene,
     draw_counted_scene,
     draw_scene,
@@ -56,7 +58,7 @@ def asked(expected: dict[str, Any]) -> list[str]:
 
 
 def held_out_scenes(
-    rng: np.random.Generator, n: int, camera: float = 0.0, counted: float = 0.0
+    rng: np.random.Generator, n: int, camera: float = 0.0, counted: float = 0.0, staging: Staging = USUAL
 ) -> list[Scene]:
     """`n` scenes whose combination no training clip shows, evenly mixed.
 
@@ -66,26 +68,31 @@ def held_out_scenes(
     draws: list[Callable[..., Scene]] = []
     for place in range(n):  # whatever is most behind its share
         draws.append(max(shares, key=lambda draw: (place + 1) * shares[draw] - draws.count(draw)))
-    return [draw(rng, held_out=True) for draw in draws]
+    return [draw(rng, held_out=True, staging=staging) for draw in draws]
 
 
 def held_out_prompts(
-    n: int, seed: int, camera: float = 0.0, counted: float = 0.0
+    n: int, seed: int, camera: float = 0.0, counted: float = 0.0, staging: Staging = USUAL
 ) -> list[tuple[str, dict[str, Any]]]:
     """Prompts of `held_out_scenes`, each with what a right clip must show."""
     rng = np.random.default_rng((seed, 1))
-    return [(caption(scene, rng), expect(scene)) for scene in held_out_scenes(rng, n, camera, counted)]
+    return [
+        (caption(scene, rng), expect(scene)) for scene in held_out_scenes(rng, n, camera, counted, staging)
+    ]
 
 
-def accuracy(videos: Sequence[np.ndarray], expected: Sequence[dict[str, Any]]) -> dict:
-    """Share of `videos` (uint8 [t h w 3]) that show what was asked for, by name, and chance beside it."""
+def accuracy(videos: Sequence[np.ndarray], expected: Sequence[dict[str, Any]], pace: float = 1.0) -> dict:
+    """Share of `videos` (uint8 [t h w 3]) that show what was asked for, by name, and chance beside it.
+
+    `pace` is that of the world (`Staging`): how far things go that move.
+    """
     if len(videos) != len(expected) or not len(videos):
         raise ValueError(
             f"accuracy needs one expectation for each video; got {len(videos)} and {len(expected)}."
         )
     right: dict[str, list[bool]] = {name: [] for name in CHOICES}
     for video, truth in zip(videos, expected, strict=True):
-        found = measure(video)
+        found = measure(video, pace)
         for name in asked(truth):
             right[name].append(getattr(found, name) == truth[name])
     result: dict = {name: float(np.mean(each)) for name, each in right.items() if each}
@@ -95,12 +102,19 @@ def accuracy(videos: Sequence[np.ndarray], expected: Sequence[dict[str, Any]]) -
 
 
 def own_accuracy(
-    n: int, seed: int, size: tuple[int, int] = (64, 64), frames: int = 16, fps: float = 8
+    n: int,
+    seed: int,
+    size: tuple[int, int] = (64, 64),
+    frames: int = 16,
+    fps: float = 8,
+    *,
+    staging: Staging = USUAL,
 ) -> dict:
     """The score of `n` true clips of held-out scenes: what is missing to 1 is the score's own error.
 
     In one of three the camera moves, and one of three has a number of sprites.
     """
-    scenes = held_out_scenes(np.random.default_rng((seed, 2)), n, camera=1 / 3, counted=1 / 3)
+    rng = np.random.default_rng((seed, 2))
+    scenes = held_out_scenes(rng, n, camera=1 / 3, counted=1 / 3, staging=staging)
     videos = [render(scene, size[1], size[0], frames, fps) for scene in scenes]
-    return accuracy(videos, [expect(scene) for scene in scenes])
+    return accuracy(videos, [expect(scene) for scene in scenes], staging.pace)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from console import UserError
+from evaluation.toy_world.scene import Staging
 
-FORMAT = 1  # of the folder; raised when the same settings come to mean other clips
+FORMAT = 2  # of the folder; raised when the same settings come to mean other clips
 STREAMS = (
     "moving",
     "camera",
@@ -36,6 +37,15 @@ def _say(text: str) -> dict[str, str]:
     return {"help": text}
 
 
+def check_staging(staging: Staging) -> None:
+    """Say in the options' names what cannot be staged."""
+    if not (staging.size > 0 and staging.pace > 0 and staging.has_room()):
+        raise UserError(
+            f"--size {staging.size:g} with --pace {staging.pace:g} leaves sprites no room on their way "
+            "through the frame. Give numbers above 0, one of them lower: --size 1.3 goes with --pace 0.4."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The files of a world. What the shares and numbers leave are clips of one moving sprite."""
@@ -46,6 +56,8 @@ class Settings:
     height: int = field(default=64, metadata=_say("pixels, even"))
     frames: int = field(default=16, metadata=_say("frames of a clip; a reel has several times as many"))
     fps: float = field(default=8.0, metadata=_say("frames per second"))
+    size: float = field(default=1.0, metadata=_say("factor of every sprite's radius"))
+    pace: float = field(default=1.0, metadata=_say("factor of the ways that sprites and cameras go"))
     spoilers: float = field(default=0.10, metadata=_say("share of spoilt files, of every kind in turn"))
     camera: float = field(default=0.05, metadata=_say("share of clips in which the camera moves"))
     counted: float = field(
@@ -79,6 +91,7 @@ class Settings:
             )
         if not 1 <= self.fps <= 240:
             raise UserError(f"--fps is {self.fps:g}; give 1 to 240 frames per second.")
+        check_staging(self.staging)
         self._check_shares()
 
     def _check_shares(self) -> None:
@@ -100,6 +113,11 @@ class Settings:
             raise UserError(
                 "Spoilers copy clips of a moving sprite, and these settings leave none: lower a share."
             )
+
+    @property
+    def staging(self) -> Staging:
+        """How large things are and how far they go."""
+        return Staging(size=self.size, pace=self.pace)
 
     @property
     def shape(self) -> Format:

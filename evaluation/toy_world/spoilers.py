@@ -137,7 +137,7 @@ def variable_frame_rate(source: Source, rng: np.random.Generator) -> Film:
     lengths = rng.uniform(*LATE, source.format.frames - 1)
     seconds = shot_seconds(source.format.frames, source.format.fps)
     instants = np.concatenate([[0.0], np.cumsum(lengths) / lengths.sum()])
-    views = [view(scene.camera, float(time)) for time in instants]
+    views = [view(scene, float(time)) for time in instants]
     pixels = lambda: render_views(scene, views, list(instants), source.format.width, source.format.height)  # noqa: E731
     return replace(film, pixels=pixels, stamps=tuple(float(time * seconds) for time in instants))
 

@@ -129,7 +129,7 @@ def _source(settings: Settings) -> Source:
 
 
 def _draw(draw: Callable[..., Scene], settings: Settings) -> Callable[[np.random.Generator], Scene]:
-    return partial(draw, held_out=settings.held_out)
+    return partial(draw, held_out=settings.held_out, staging=settings.staging)
 
 
 def _allowed(settings: Settings, scene: Scene) -> bool:

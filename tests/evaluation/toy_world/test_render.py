@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evaluation.toy_world import scene as world
-from evaluation.toy_world.render import render, shot_times
+from evaluation.toy_world.render import render, shot_times, view
 from evaluation.toy_world.scene import Scene
 from evaluation.toy_world.sprites import distance
 
@@ -71,6 +71,16 @@ def test_what_the_camera_leaves_moves_the_other_way(camera: str, step: tuple[int
     reddish = clip[..., 0].astype(int) - clip[..., 1] > 80
     places = np.array([np.argwhere(frame).mean(axis=0)[::-1] for frame in reddish]) / 64
     assert places[-1] - places[0] == pytest.approx(np.multiply(step, world.PAN), abs=0.02)
+
+
+def test_the_pace_scales_the_way_of_a_camera_and_the_logarithm_of_its_zoom() -> None:
+    def far(camera: str, pace: float) -> float:
+        last = view(replace(RESTING, camera=camera, pace=pace), 1.0)
+        return np.log(last.zoom) if camera == "zoom in" else last.x
+
+    for camera in ("pan right", "zoom in"):
+        assert far(camera, 0.4) == pytest.approx(0.4 * far(camera, 1.0))
+        assert far(camera, 1.0) > 0.1
 
 
 def test_a_zoom_enlarges_the_sprite_by_the_square_of_its_half() -> None:

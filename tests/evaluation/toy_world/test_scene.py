@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from evaluation.toy_world import scene as world
-from evaluation.toy_world.scene import Scene, is_held_out
+from evaluation.toy_world.scene import Scene, Staging, is_held_out
+
+NEAR = Staging(size=1.3, pace=0.4)
 
 DRAWS = {
     "moving": world.draw_scene,
@@ -43,10 +45,11 @@ def test_about_the_stated_share_of_combinations_is_held_out_and_each_name_stays_
 @pytest.mark.parametrize(
     "draw", [world.draw_scene, world.draw_counted_scene, world.draw_bounce_scene, world.draw_still_scene]
 )
-def test_a_sprite_before_a_static_camera_stays_wholly_in_sight(draw) -> None:
+@pytest.mark.parametrize("staging", [world.USUAL, NEAR], ids=["usual", "near"])
+def test_a_sprite_before_a_static_camera_stays_wholly_in_sight(draw, staging: Staging) -> None:
     rng = np.random.default_rng(1)
     for _ in range(200):
-        scene = draw(rng)
+        scene = draw(rng, staging=staging)
         places = np.array([scene.centres(time) for time in np.linspace(0, 1, 33)])
         room = world.REACH * scene.radius
         assert places.min() >= room - 1e-9
@@ -64,15 +67,39 @@ def test_a_moving_sprite_travels_a_third_of_the_frame_in_its_direction_alone() -
         assert way @ step[::-1] == pytest.approx(0.0)
 
 
-def test_sprites_that_are_counted_never_touch() -> None:
+@pytest.mark.parametrize("staging", [world.USUAL, NEAR], ids=["usual", "near"])
+def test_sprites_that_are_counted_never_touch(staging: Staging) -> None:
     rng = np.random.default_rng(5)
-    drawn = [world.draw_counted_scene(rng) for _ in range(200)]
+    drawn = [world.draw_counted_scene(rng, staging=staging) for _ in range(200)]
     assert {scene.count for scene in drawn} == set(world.COUNTS)
     for scene in drawn:
         assert scene.count == 1 + len(scene.others)
         places = np.array(scene.centres(0.0))
-        apart = [np.abs(a - b).max() for a, b in combinations(places, 2)]
+        apart = [np.linalg.norm(a - b) for a, b in combinations(places, 2)]
         assert min(apart, default=1.0) >= 2 * world.REACH * scene.radius
+
+
+def test_staging_scales_radii_and_ways_and_nothing_else() -> None:
+    for name in ("moving", "bounce"):
+        usual, near = (DRAWS[name](np.random.default_rng(6), staging=one) for one in (world.USUAL, NEAR))
+        assert near.combination == usual.combination
+        assert near.radius == pytest.approx(1.3 * usual.radius)
+        assert near.travel == pytest.approx(0.4 * usual.travel)
+        assert near.speed == usual.speed
+
+
+@pytest.mark.parametrize(
+    ("staging", "fits"),
+    [
+        (world.USUAL, True),
+        (NEAR, True),
+        (Staging(size=1.4, pace=0.4), False),  # three that are counted have no room
+        (Staging(pace=1.3), False),  # the longest way does not fit
+        (Staging(size=2.0, pace=0.1), False),
+    ],
+)
+def test_what_has_no_room_in_the_frame_is_known_before_it_is_drawn(staging: Staging, fits: bool) -> None:
+    assert staging.has_room() == fits
 
 
 def test_a_bouncing_sprite_is_lowest_at_its_touches() -> None:

@@ -76,6 +76,19 @@ def test_the_score_takes_any_resolution(size: tuple[int, int]) -> None:
     assert wrong([(scene, render(scene, size[0], size[1], 12, 8)) for scene in scenes]) == []
 
 
+@pytest.mark.parametrize("draw", [world.draw_scene, world.draw_camera_scene, world.draw_counted_scene])
+def test_a_slow_world_of_large_sprites_is_measured_by_its_pace(draw) -> None:
+    near = world.Staging(size=1.3, pace=0.4)
+    rng = np.random.default_rng(13)
+    scenes = [draw(rng, staging=near) for _ in range(16)]
+    videos = [render(scene, 64, 64, 16, 8) for scene in scenes]
+    result = accuracy(videos, [expect(scene) for scene in scenes], near.pace)
+    assert all(result[name] == 1 for name in result["chance"])
+    if draw is not world.draw_counted_scene:  # at the usual pace its short ways are none
+        usual = accuracy(videos, [expect(scene) for scene in scenes])
+        assert usual["camera" if draw is world.draw_camera_scene else "direction"] < 0.7
+
+
 def test_a_clip_played_backwards_moves_the_other_way() -> None:
     for scene, clip in clips(world.draw_scene, 10, 4):
         assert measure(clip[::-1]).direction == OPPOSITE[scene.direction]

@@ -14,6 +14,8 @@ WRONG = [
     ({"height": 16}, "--height is 16"),
     ({"frames": 1}, "--frames is 1"),
     ({"fps": 0}, "--fps is 0"),
+    ({"size": 1.3}, "--size 1.3 with --pace 1 leaves sprites no room"),
+    ({"pace": 0}, "--size 1 with --pace 0"),
     ({"spoilers": 1.5}, "--spoilers is 1.5"),
     ({"camera": -0.1}, "--camera is -0.1"),
     ({"identities": -1}, "--identities"),
