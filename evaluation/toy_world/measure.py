@@ -69,9 +69,8 @@ def measure(video: np.ndarray, pace: float = 1.0) -> Measured:
     sprites_found = [_sprite(frame) for frame in distance]
     present = [(index, found) for index, found in enumerate(sprites_found) if found is not None]
     masks = np.stack([np.zeros(distance.shape[1:], bool) if s is None else s.all for s in sprites_found])
-    motion = (
-        camera_motion(lab, masks, pace) if background in FEATURED else STATIC
-    )  # a plain wall shows no move
+    featured = background in FEATURED  # a plain wall shows no move
+    motion = camera_motion(lab, masks, pace) if featured else STATIC
     if len(present) < MIN_PRESENCE * len(lab):
         return NOTHING._replace(background=background, camera=motion.name)
     count = int(np.median([found.count for _, found in present]))

@@ -169,6 +169,19 @@ def test_shares_of_prompts_that_are_more_than_all_are_refused(measured):
         main([*command, "--camera", "0.6", "--counted", "0.5"])
 
 
+def test_clips_of_a_slow_world_are_measured_by_its_pace(measured, tmp_path):
+    command, *_ = measured
+    rates = []
+    for place, pace in enumerate(("0.4", "1")):
+        out = tmp_path / str(place)
+        assert main([*command, "--out", str(out), "--size", "0.9", "--pace", pace]) == 0
+        rates.append(json.loads((out / "eval.json").read_text()))
+    assert [each["staging"] for each in rates] == [{"size": 0.9, "pace": 0.4}, {"size": 0.9, "pace": 1.0}]
+    assert all(each["true_clips"]["direction"] == 1 for each in rates)
+    with pytest.raises(UserError, match=r"--size 3 with --pace 1 leaves sprites no room"):
+        main([*command, "--size", "3"])
+
+
 def test_the_same_command_again_keeps_the_clips(measured):
     command, out, before = measured
     times = {path: path.stat().st_mtime_ns for path in (out / "clips").iterdir()}
