@@ -1,6 +1,6 @@
 """The paper's ablations of text-to-video at the size of the toy world (Tables 8 and 9), on several seeds.
 
-    python -m benchmarks.t2v_ablations --latents data/demo/latents --steps 800 --seeds 3 --prompts 64
+    python -m benchmarks.t2v_ablations --latents data/demo/latents --steps 800 --size 1.3 --pace 0.4
 
 Every run is a `lightning fit` of configs/t2v.yaml with the options of its arm, in a folder of its own, and
 clips for prompts whose combinations no training clip shows, whose pixels are measured: stop the command
@@ -35,6 +35,8 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--size", type=float, default=1.0, help="of the world that the latents show")
+    parser.add_argument("--pace", type=float, default=1.0, help="of that world")
     parser.add_argument("--out", type=Path, default=Path("runs/ablations/t2v"))
     options = parser.parse_args()
     rows: dict[str, list[list[float]]] = {arm: [] for arm in ARMS}
@@ -42,7 +44,7 @@ def main() -> int:
     for seed, number, arm in track(runs, "Runs"):
         folder = options.out / f"{number}-seed{seed}"
         fit(folder, ARMS[arm], options, seed)
-        rows[arm].append(score(folder, options.prompts))
+        rows[arm].append(score(folder, options))
     title = f"{options.steps} steps, {options.seeds} seeds, {options.prompts} prompts each, right in %"
     Console(width=120).print(over_seeds(rows, SCORES, title, digits=1))
     return 0
@@ -60,10 +62,13 @@ def fit(folder: Path, arm: str, options: argparse.Namespace, seed: int) -> None:
     run("lightning_modules.cli", "fit", *settings)
 
 
-def score(folder: Path, prompts: int) -> list[float]:
+def score(folder: Path, options: argparse.Namespace) -> list[float]:
     """How many of a hundred clips show what their prompts name, for each of `SCORES`."""
-    out = folder / f"eval{prompts}"
-    asked = ["--model", folder / "model", "--prompts", str(prompts), "--out", out]
+    out = folder / f"eval{options.prompts}"
+    asked = [
+        "--model", folder / "model", "--out", out,
+        "--prompts", options.prompts, "--size", options.size, "--pace", options.pace,
+    ]  # fmt: skip
     run("evaluation.run", "t2v", *map(str, asked))
     found = json.loads((out / "eval.json").read_text(encoding="utf-8"))["accuracy"]
     return [100 * found[name] for name in SCORES]

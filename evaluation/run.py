@@ -13,7 +13,8 @@ EXAMPLES = {
       --out runs/demo/tae/eval.json
   python -m evaluation.run tae --peer wan=/models/Wan2.1-Diffusers --frames-network inception.onnx""",
     "t2v": """examples:
-  python -m evaluation.run t2v --model runs/demo/t2v/model --prompts 64 --seed 0 --out runs/demo/t2v/eval""",
+  python -m evaluation.run t2v --model runs/demo/t2v/model --prompts 64 --seed 0 \\
+      --size 1.3 --pace 0.4 --out runs/demo/t2v/eval""",
     "report": """examples:
   python -m evaluation.run report --out report/index.html
   python -m evaluation.run report --curation data/demo/curated --tae runs/demo/tae --t2v runs/demo/t2v""",

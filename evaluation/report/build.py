@@ -88,13 +88,13 @@ def _commands(sections: dict[str, Any]) -> list[str]:
         return default if isinstance(section, Missing) else section["scores"]["run"]["command"]
 
     return [
-        "python -m evaluation.toy_world make --out data/demo/raw --clips 1200 --seed 0",
+        "python -m evaluation.toy_world make --out data/demo/raw --clips 1200 --seed 0 --size 1.3 --pace 0.4",
         "python -m curation.run -c configs/curation/demo.yaml",
         "lightning fit -c configs/tae.yaml",
         measured("tae", "python -m evaluation.run tae"),
         "python -m inference.run encode --shards data/demo/curated/shards --tae runs/demo/tae/model "
         "--out data/demo/latents",
         "lightning fit -c configs/t2v.yaml",
-        measured("t2v", "python -m evaluation.run t2v --prompts 64"),
+        measured("t2v", "python -m evaluation.run t2v --prompts 64 --size 1.3 --pace 0.4"),
         'python -m inference.run t2v "a red ball moves left" --out outputs/clip.mp4',
     ]

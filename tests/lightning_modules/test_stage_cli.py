@@ -14,7 +14,6 @@ from lightning_modules.run_folder import RunFolder
 from lightning_modules.stage_cli import run_stage
 from tests.datamodules.shard_sets import write_clips
 from tests.lightning_modules.conftest import stage_config, write_config
-from tests.lightning_modules.stand_in import StandIn
 
 
 def run(name, config, *options):
