@@ -10,6 +10,7 @@ from evaluation.report.curves import Curve, smooth, thin
 WIDTH, HEIGHT = 560, 260
 LEFT, RIGHT, TOP, BOTTOM = 56, 92, 14, 34
 POINTS = 400  # of a curve: about one a pixel
+TINY = 1e-300  # a smaller range is none: its parts would be rounded to zero
 LOG_RANGE = 30  # a curve that falls by more is drawn on a logarithmic axis
 
 
@@ -74,8 +75,9 @@ def log_ticks(low: float, high: float) -> list[float]:
 def _linear(values: Sequence[float], start: float, end: float, *, from_zero: bool) -> Axis:
     low, high = min(values), max(values)
     low = min(low, 0.0) if from_zero else low
-    if low == high:
-        low, high = low - abs(low or 1) / 2, high + abs(high or 1) / 2
+    if high - low < TINY:
+        half = abs(high) / 2 if abs(high) > TINY else 0.5
+        low, high = low - half, high + half
     return Axis(low, high, start, end)
 
 

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evaluation.report.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, line_chart, log_ticks, ticks
@@ -37,6 +37,8 @@ def test_a_curve_of_many_magnitudes_is_logarithmic():
     assert max(steps) - min(steps) < 0.25  # an exponential is straight
 
 
+@example([5e-324])
+@example([0.0, 1e-310])
 @given(st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=1, max_size=300))
 def test_every_point_lies_inside_the_axes_and_the_svg_is_well_formed(values):
     svg = line_chart([Curve("a<b", [float(k) for k in range(len(values))], values)], "x & y")
