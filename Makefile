@@ -44,6 +44,8 @@ T2V_SCORE := runs/demo/t2v/eval/eval.json
 CLIP := outputs/clip.mp4
 REPORT := report/index.html
 
+NEAR := --size 1.3 --pace 0.4
+
 MINUTES := 1 3 4 1 1 9 1 1 1
 STEPS := $(words $(MINUTES))
 
@@ -63,8 +65,7 @@ demo: $(REPORT) $(CLIP)
 	@printf '\nThe clip:    %s\nThe report:  %s\nAll runs:    make dashboard\n' '$(CLIP)' '$(REPORT)'
 
 $(RAW): | .venv/.installed
-	$(call step,1,Make raw video,python -m evaluation.toy_world make --out data/demo/raw --clips 1200 --seed 0 \
-	  --size 1.3 --pace 0.4)
+	$(call step,1,Make raw video,python -m evaluation.toy_world make --out data/demo/raw --clips 1200 --seed 0 $(NEAR))
 
 $(SHARDS): $(RAW) configs/curation/demo.yaml
 	$(call step,2,Curate it into shards,python -m curation.run -c configs/curation/demo.yaml)
@@ -83,7 +84,7 @@ $(T2V): $(LATENTS) configs/t2v.yaml
 	$(call step,6,Train text-to-video,lightning fit -c configs/t2v.yaml $(anew))
 
 $(T2V_SCORE): $(T2V)
-	$(call step,7,Measure text-to-video,python -m evaluation.run t2v --prompts 64 --size 1.3 --pace 0.4)
+	$(call step,7,Measure text-to-video,python -m evaluation.run t2v --prompts 64 $(NEAR))
 
 $(CLIP): $(T2V)
 	$(call step,8,Generate a clip,python -m inference.run t2v "a red ball moves left" --out $(CLIP))
