@@ -1,7 +1,7 @@
 """How near a sampler comes to the solution of 1,000 linear steps; what a cache of blocks costs and saves.
 
     python -m benchmarks.sampling mixture
-    python -m benchmarks.sampling model --model runs/demo/t2v/model --prompts 32 --pace 0.4
+    python -m benchmarks.sampling model --model runs/demo/t2v/model --prompts 32 --size 1.3 --pace 0.4
 
 `mixture` needs no model: data are a mixture of Gaussians, whose optimal velocity has a closed form.
 `model` samples a trained one for held-out prompts of the toy world, at its own guidance. A distance is
@@ -26,7 +26,9 @@ from torch import Tensor
 
 from console import UserError, command
 from evaluation.metrics.psnr import psnr
+from evaluation.toy_world.scene import USUAL, Staging
 from evaluation.toy_world.score import CHOICES, accuracy, held_out_prompts
+from evaluation.toy_world.settings import add_staging, checked_staging
 from flow.loss import Velocity
 from flow.path import SIGMA_MIN
 from inference.pipeline import Pipeline, open_pipeline
@@ -143,11 +145,11 @@ class Sampler:
     """A trained model and the prompts that it is asked for, at its own guidance or another."""
 
     def __init__(
-        self, pipeline: Pipeline, prompts: int, guidance: float | None = None, pace: float = 1.0
+        self, pipeline: Pipeline, prompts: int, guidance: float | None = None, staging: Staging = USUAL
     ) -> None:
-        self.pipeline, self.pace = pipeline, pace
+        self.pipeline, self.staging = pipeline, staging
         self.guidance = sampling_for(pipeline.facts, guidance=guidance).guidance
-        prompted = held_out_prompts(prompts, 0)
+        prompted = held_out_prompts(prompts, 0, staging=staging)
         self.asked = [Request(prompt, seed) for seed, (prompt, _) in enumerate(prompted)]
         self.expected = [expected for _, expected in prompted]
 
@@ -169,7 +171,7 @@ class Sampler:
 
         def look(latent: Tensor) -> dict[str, float]:
             clips = self.decode(latent)
-            right = accuracy(list(clips), self.expected, self.pace)
+            right = accuracy(list(clips), self.expected, self.staging.pace)
             shares = [share for name, share in right.items() if name in CHOICES]
             each = [psnr(clip, reference) for clip, reference in zip(clips, references, strict=True)]
             return {"PSNR, dB": statistics.fmean(each), "right, %": 100 * statistics.fmean(shares)}
@@ -227,11 +229,10 @@ def main() -> int:
     parser.add_argument("--tae", type=Path, help="its TAE, if it is not where training found it")
     parser.add_argument("--prompts", type=int, default=16)
     parser.add_argument("--guidance", type=float, help="(default: the model's own)")
-    parser.add_argument("--pace", type=float, default=1.0, help="of the world that it was trained on")
+    add_staging(parser)
     parser.add_argument("--rounds", type=int, default=3, help="pairs of runs for each time of the cache")
     options = parser.parse_args()
-    if options.pace <= 0:
-        raise UserError(f"--pace must be above 0; {options.pace} came.")
+    staging = checked_staging(options.size, options.pace)
     if not 0 < options.width < 1:
         raise UserError(f"--width must be above 0 and below 1; {options.width} came.")
     if min(options.features, options.samples, options.prompts, options.rounds) < 1:
@@ -243,7 +244,7 @@ def main() -> int:
         )
         return 0
     pipeline = open_pipeline(options.model, options.tae)
-    sampler = Sampler(pipeline, options.prompts, options.guidance, options.pace)
+    sampler = Sampler(pipeline, options.prompts, options.guidance, staging)
     console.print(
         distances(
             measure(sampler.run, ROWS, sampler.beside), f"{options.model}, guidance {sampler.guidance:g}"

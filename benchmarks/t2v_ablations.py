@@ -17,6 +17,7 @@ from rich.console import Console
 
 from benchmarks.over_seeds import over_seeds, run
 from console import command, track
+from evaluation.toy_world.settings import add_staging
 
 ARMS = {
     "flow matching, times as the demo's": "",
@@ -35,8 +36,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--size", type=float, default=1.0, help="of the world that the latents show")
-    parser.add_argument("--pace", type=float, default=1.0, help="of that world")
+    add_staging(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/ablations/t2v"))
     options = parser.parse_args()
     rows: dict[str, list[list[float]]] = {arm: [] for arm in ARMS}

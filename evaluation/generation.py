@@ -78,6 +78,10 @@ def evaluate_t2v(
     clips = [read_video(path) for path in paths]
     pace = prompts.staging.pace
     accuracies = _rates(clips, [each.expected for each in questions], pace)
+    rows = [
+        _row(path.relative_to(out), each, clip, pace)
+        for path, each, clip in zip(paths, questions, clips, strict=True)
+    ]
     result = {
         "prompts": prompts.count,
         "seed": prompts.seed,
@@ -89,13 +93,11 @@ def evaluate_t2v(
         "accuracy": accuracies,
         "chance": {name: 1 / len(CHOICES[name]) for name in accuracies},
         **_ceilings(pipeline, prompts),
-        "clips": [
-            _row(path.relative_to(out), each, clip, pace)
-            for path, each, clip in zip(paths, questions, clips, strict=True)
-        ],
+        "by_choice": _by_choice(rows),
+        "clips": rows,
         "run": run_facts(),
     }
-    _write_sheet(clips, result["clips"], out / "clips.png")
+    _write_sheet(clips, rows, out / "clips.png")
     write_json(out / "eval.json", result)
     return result
 
@@ -135,6 +137,19 @@ def _row(file: Path, question: Asked, clip: np.ndarray, pace: float) -> dict[str
         "seed": question.request.seed,
         "expected": {name: question.expected[name] for name in names},
         "measured": {name: getattr(found, name) for name in names},
+    }
+
+
+def _by_choice(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """For each score and each thing that prompts asked for, "right/asked" in numbers of clips."""
+    verdicts: dict[str, dict[str, list[bool]]] = {}
+    for row in rows:
+        for name, wanted in row["expected"].items():
+            right = row["measured"][name] == wanted
+            verdicts.setdefault(name, {}).setdefault(str(wanted), []).append(right)
+    return {
+        name: {wanted: f"{sum(each)}/{len(each)}" for wanted, each in sorted(choices.items())}
+        for name, choices in verdicts.items()
     }
 
 

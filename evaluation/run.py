@@ -104,7 +104,7 @@ def _add_t2v(parser: argparse.ArgumentParser) -> None:
         "--counted", type=float, default=0.0, help=f"share of prompts that name a number of sprites {DEFAULT}"
     )
     for name in ("size", "pace"):
-        add(f"--{name}", type=float, default=1.0, help=f"of the world trained on, as it was made {DEFAULT}")
+        add(f"--{name}", type=float, default=1.0, help=f"as the world was made with {DEFAULT}")
     add("--steps", type=int, help="Euler steps (default: the model's own, else 50)")
     add("--guidance", type=float, help="scale of guidance; 1 is none (default: the model's own, else 7.5)")
     add("--schedule", help="linear-quadratic or linear (default: the model's own, else linear-quadratic)")
@@ -160,8 +160,7 @@ def _comparison(options: argparse.Namespace) -> Any:
 
 def _run_t2v(options: argparse.Namespace) -> int:
     from evaluation.generation import Prompts, evaluate_t2v
-    from evaluation.toy_world.scene import Staging
-    from evaluation.toy_world.settings import check_staging
+    from evaluation.toy_world.settings import checked_staging
     from inference.pipeline import open_pipeline
     from inference.sampling import sampling_for
 
@@ -171,8 +170,7 @@ def _run_t2v(options: argparse.Namespace) -> int:
             "--camera and --counted are shares of the prompts, of 0 or more and together 1 at most; "
             f"{options.camera:g} and {options.counted:g} came."
         )
-    staging = Staging(size=options.size, pace=options.pace)
-    check_staging(staging)
+    staging = checked_staging(options.size, options.pace)
     pipeline = open_pipeline(options.model, options.tae, options.device)
     asked_for = {name: getattr(options, name) for name in ("steps", "guidance", "schedule")}
     sampling = sampling_for(pipeline.facts, **asked_for)
@@ -209,7 +207,10 @@ def _print_accuracy(result: dict[str, Any]) -> None:
         table.add_column(heading, justify="right")
     for name in result["accuracy"]:
         table.add_row(name, *(f"{result[key][name]:.1%}" for key in columns.values()))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for name, choices in result["by_choice"].items():
+        console.print(f"{name}: " + ", ".join(f"{wanted} {share}" for wanted, share in choices.items()))
 
 
 def _positive(option: str, value: int | None) -> None:

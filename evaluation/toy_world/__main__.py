@@ -8,8 +8,7 @@ from typing import Any
 
 from console import UserError, command
 from evaluation.toy_world.samples import DEFAULT, PACKAGES
-from evaluation.toy_world.scene import Staging
-from evaluation.toy_world.settings import Settings, check_staging
+from evaluation.toy_world.settings import Settings, add_staging, checked_staging
 
 MAX_WORKERS = 64
 
@@ -40,8 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     score = commands.add_parser("score", help="print the scorer's own error on true clips, and chance")
     score.add_argument("--clips", type=int, default=200, help="number of true clips (default %(default)s)")
     score.add_argument("--seed", type=int, default=0, help="(default %(default)s)")
-    for one in ("size", "pace"):
-        score.add_argument(f"--{one}", type=float, default=1.0, help="as of make (default %(default)s)")
+    add_staging(score)
     return parser
 
 
@@ -79,8 +77,7 @@ def _score(options: dict[str, Any]) -> None:
         raise UserError(f"--clips is {options['clips']}; give at least 1.")
     from evaluation.toy_world.score import own_accuracy
 
-    staging = Staging(size=options["size"], pace=options["pace"])
-    check_staging(staging)
+    staging = checked_staging(options["size"], options["pace"])
     result = own_accuracy(options["clips"], options["seed"], staging=staging)
     for name, chance in result["chance"].items():
         print(f"{name:<10} {result[name]:7.2%}  (chance {chance:.1%})")

@@ -1,11 +1,12 @@
 """What a world is made of: numbers and shares, checked. The texts become the options' help."""
 
+import argparse
 import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from console import UserError
-from evaluation.toy_world.scene import Staging
+from evaluation.toy_world.scene import USUAL, Staging
 
 FORMAT = 2  # of the folder; raised when the same settings come to mean other clips
 STREAMS = (
@@ -37,13 +38,22 @@ def _say(text: str) -> dict[str, str]:
     return {"help": text}
 
 
-def check_staging(staging: Staging) -> None:
-    """Say in the options' names what cannot be staged."""
+def add_staging(parser: argparse.ArgumentParser) -> None:
+    """Add `--size` and `--pace` to a command that measures clips of a world."""
+    for name in ("size", "pace"):
+        text = f"as the world was made with (default {getattr(USUAL, name):g})"
+        parser.add_argument(f"--{name}", type=float, default=getattr(USUAL, name), help=text)
+
+
+def checked_staging(size: float, pace: float) -> Staging:
+    """The staging, or in the options' names why there is none."""
+    staging = Staging(size=size, pace=pace)
     if not (staging.size > 0 and staging.pace > 0 and staging.has_room()):
         raise UserError(
             f"--size {staging.size:g} with --pace {staging.pace:g} leaves sprites no room on their way "
             "through the frame. Give numbers above 0, one of them lower: --size 1.3 goes with --pace 0.4."
         )
+    return staging
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +66,8 @@ class Settings:
     height: int = field(default=64, metadata=_say("pixels, even"))
     frames: int = field(default=16, metadata=_say("frames of a clip; a reel has several times as many"))
     fps: float = field(default=8.0, metadata=_say("frames per second"))
-    size: float = field(default=1.0, metadata=_say("factor of every sprite's radius"))
-    pace: float = field(default=1.0, metadata=_say("factor of the ways that sprites and cameras go"))
+    size: float = field(default=USUAL.size, metadata=_say("factor of every sprite's radius"))
+    pace: float = field(default=USUAL.pace, metadata=_say("factor of the ways that sprites and cameras go"))
     spoilers: float = field(default=0.10, metadata=_say("share of spoilt files, of every kind in turn"))
     camera: float = field(default=0.05, metadata=_say("share of clips in which the camera moves"))
     counted: float = field(
@@ -91,7 +101,7 @@ class Settings:
             )
         if not 1 <= self.fps <= 240:
             raise UserError(f"--fps is {self.fps:g}; give 1 to 240 frames per second.")
-        check_staging(self.staging)
+        checked_staging(self.size, self.pace)
         self._check_shares()
 
     def _check_shares(self) -> None:

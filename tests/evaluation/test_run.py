@@ -163,6 +163,18 @@ def test_accuracy_is_the_share_of_right_verdicts(measured):
         assert 0 < result["chance"][name] < 1
 
 
+def test_verdicts_are_counted_for_each_thing_that_was_asked(measured):
+    result = measured[2]
+    for name, choices in result["by_choice"].items():
+        shares = [tuple(map(int, share.split("/"))) for share in choices.values()]
+        assert sum(asked for _, asked in shares) == sum(name in row["expected"] for row in result["clips"])
+        assert sum(right for right, _ in shares) / sum(asked for _, asked in shares) == pytest.approx(
+            result["accuracy"][name]
+        )
+        wanted = {str(row["expected"][name]) for row in result["clips"]}
+        assert set(choices) == wanted
+
+
 def test_shares_of_prompts_that_are_more_than_all_are_refused(measured):
     command, *_ = measured
     with pytest.raises(UserError, match=r"together 1 at most; 0\.6 and 0\.5 came"):
