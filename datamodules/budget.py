@@ -1,10 +1,11 @@
 """How many clips are in a batch when it is counted in tokens, so that batches of all buckets cost alike."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from console import UserError
-from parallel.plan.shape import COMPRESSION, bucket_tokens
+from parallel.plan.shape import COMPRESSION, bucket_grid
 
 Sizes = int | dict[str, int]  # clips in a batch, of every bucket or of each
 
@@ -22,8 +23,12 @@ class TokenCount:
         return cls(patch, index.get("compression", COMPRESSION))
 
     def __call__(self, bucket: str) -> int:
+        return math.prod(self.grid(bucket))
+
+    def grid(self, bucket: str) -> tuple[int, int, int]:
+        """Those in time, rows and columns."""
         try:
-            return bucket_tokens(bucket, self.patch, self.compression)
+            return bucket_grid(bucket, self.patch, self.compression)
         except ValueError as error:
             raise UserError(str(error)) from error
 

@@ -103,8 +103,8 @@ def _add_t2v(parser: argparse.ArgumentParser) -> None:
     add(
         "--counted", type=float, default=0.0, help=f"share of prompts that name a number of sprites {DEFAULT}"
     )
-    for name in ("size", "pace"):
-        add(f"--{name}", type=float, default=1.0, help=f"as the world was made with {DEFAULT}")
+    for name, usual in (("size", 1.0), ("pace", 1.0), ("gap", 0.02)):  # of Staging, which imports numpy
+        add(f"--{name}", type=float, default=usual, help=f"as the world was made with {DEFAULT}")
     add("--steps", type=int, help="Euler steps (default: the model's own, else 50)")
     add("--guidance", type=float, help="scale of guidance; 1 is none (default: the model's own, else 7.5)")
     add("--schedule", help="linear-quadratic or linear (default: the model's own, else linear-quadratic)")
@@ -170,7 +170,7 @@ def _run_t2v(options: argparse.Namespace) -> int:
             "--camera and --counted are shares of the prompts, of 0 or more and together 1 at most; "
             f"{options.camera:g} and {options.counted:g} came."
         )
-    staging = checked_staging(options.size, options.pace)
+    staging = checked_staging(options.size, options.pace, options.gap)
     pipeline = open_pipeline(options.model, options.tae, options.device)
     asked_for = {name: getattr(options, name) for name in ("steps", "guidance", "schedule")}
     sampling = sampling_for(pipeline.facts, **asked_for)

@@ -20,6 +20,7 @@ from inference.sampling import Sampling
 from inference.t2v import generate, to_values
 from inference.weights import load_model
 from lightning_modules.average import averaged, follow
+from lightning_modules.fits import check_fits
 from lightning_modules.loss_parts import LossParts
 from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedule
 from lightning_modules.run_folder import RunFolder
@@ -27,7 +28,6 @@ from lightning_modules.start import Start, begin_with, check_resumed
 from lightning_modules.work import Work, work_of
 from models.conditioning.first_frame import channels, first_frame
 from models.text import TextEncoder, TextEnsemble, TextSequence, TextTokens
-from models.text.ensemble import encoders_of
 from models.transformer import Transformer, TransformerConfig
 from models.transformer.execution import Execution
 from parallel.plan.stage import describe
@@ -108,19 +108,7 @@ class T2VModule(L.LightningModule):
             "buckets": sorted(data.buckets),
             **_shape(max(index["buckets"], key=index["buckets"].get)),
         }
-        if data.tokens is not None and data.patch != self.transformer.config.patch:
-            raise UserError(
-                f"data.patch is {data.patch}, transformer.patch {self.transformer.config.patch}: data.tokens "
-                "would count other tokens than the model's. Set data.patch to the latter."
-            )
-        widths = tuple(encoder.width for encoder in encoders_of(self.text))
-        expected = self.transformer.config.text_widths
-        if expected != widths:
-            raise UserError(
-                f"The latents' text encoder '{self.text.name}' is {list(widths)} wide; "
-                f"transformer.text_widths is {list(expected)}. Set it to {list(widths)}, or encode the "
-                "clips with another --text."
-            )
+        check_fits(data, self.transformer.config, self.text)
         self._count_by_bucket(data, stage)
         begins = RunFolder(self.trainer.default_root_dir).newest() is None  # Lightning does not know yet
         if stage == "fit" and self.start is not None and begins:

@@ -77,7 +77,7 @@ def _score(options: dict[str, Any]) -> None:
         raise UserError(f"--clips is {options['clips']}; give at least 1.")
     from evaluation.toy_world.score import own_accuracy
 
-    staging = checked_staging(options["size"], options["pace"])
+    staging = checked_staging(options["size"], options["pace"], options["gap"])
     result = own_accuracy(options["clips"], options["seed"], staging=staging)
     for name, chance in result["chance"].items():
         print(f"{name:<10} {result[name]:7.2%}  (chance {chance:.1%})")

@@ -40,7 +40,6 @@ ZOOM = 1.3  # a zoom goes from 1 / ZOOM to ZOOM or back
 BOUNCE_HEIGHT = (0.30, 0.45)  # of the sprite's centre above its lowest place, sides of the frame
 COUNTS = (1, 2, 3)
 COUNTED_RADIUS = (0.130, 0.138)  # short sides of the frame: three of them have room side by side
-CLEARANCE = 0.02  # sides of the frame between sprites that are counted
 PLAY = 1.08  # of the distance between them, for placements to be found by chance
 TRIES = 4096  # placements of counted sprites that are drawn at once
 HELD_OUT_PERCENT = 15  # of all (shape, colour, direction, background)
@@ -54,6 +53,8 @@ class Staging:
     """Factor of every sprite's radius."""
     pace: float = 1.0
     """Factor of every way, a sprite's and the camera's (of a zoom, of the logarithm of its magnification)."""
+    gap: float = 0.02
+    """Least distance between the discs of sprites that are counted, sides of the frame."""
 
     def has_room(self) -> bool:
         """Whether the largest sprite, and three together, keep within the frame on the longest way."""
@@ -66,7 +67,7 @@ class Staging:
         """Whether three can start at the corners of a triangle, with some play."""
         room = REACH * self.size * COUNTED_RADIUS[1]
         across, along = 1 - 2 * room, 1 - 2 * room - way
-        return min(across, float(np.hypot(across / 2, along))) >= PLAY * (2 * room + CLEARANCE) and along > 0
+        return min(across, float(np.hypot(across / 2, along))) >= PLAY * (2 * room + self.gap) and along > 0
 
 
 USUAL = Staging()
@@ -223,7 +224,7 @@ def _counted(rng: np.random.Generator, staging: Staging) -> Scene:
     travel = staging.pace * float(rng.uniform(*SPEEDS[speed]))
     starts = [
         (1 - along if sum(DIRECTIONS[direction]) < 0 else along, across)
-        for along, across in _places(rng, count, REACH * look.radius, travel)
+        for along, across in _places(rng, count, REACH * look.radius, travel, staging.gap)
     ]
     if not DIRECTIONS[direction][0]:
         starts = [(across, along) for along, across in starts]
@@ -238,13 +239,15 @@ def _counted(rng: np.random.Generator, staging: Staging) -> Scene:
     )
 
 
-def _places(rng: np.random.Generator, count: int, room: float, travel: float) -> list[tuple[float, float]]:
-    """Centres (along and across the way) of `count` discs of radius `room` that never touch, drawn evenly."""
+def _places(
+    rng: np.random.Generator, count: int, room: float, travel: float, gap: float
+) -> list[tuple[float, float]]:
+    """Centres (along and across the way) of `count` discs of radius `room`, `gap` apart, drawn evenly."""
     first, second = np.triu_indices(count, 1)
     while True:
         places = room + rng.uniform(size=(TRIES, count, 2)) * (1 - 2 * room - np.array([travel, 0.0]))
         apart = np.linalg.norm(places[:, first] - places[:, second], axis=-1)
-        fits = np.flatnonzero((apart >= 2 * room + CLEARANCE).all(axis=-1))
+        fits = np.flatnonzero((apart >= 2 * room + gap).all(axis=-1))
         if len(fits):
             return [(float(along), float(across)) for along, across in places[fits[0]]]
 

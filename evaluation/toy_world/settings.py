@@ -39,19 +39,20 @@ def _say(text: str) -> dict[str, str]:
 
 
 def add_staging(parser: argparse.ArgumentParser) -> None:
-    """Add `--size` and `--pace` to a command that measures clips of a world."""
-    for name in ("size", "pace"):
+    """Add `--size`, `--pace` and `--gap` to a command that measures clips of a world."""
+    for name in ("size", "pace", "gap"):
         text = f"as the world was made with (default {getattr(USUAL, name):g})"
         parser.add_argument(f"--{name}", type=float, default=getattr(USUAL, name), help=text)
 
 
-def checked_staging(size: float, pace: float) -> Staging:
+def checked_staging(size: float, pace: float, gap: float) -> Staging:
     """The staging, or in the options' names why there is none."""
-    staging = Staging(size=size, pace=pace)
-    if not (staging.size > 0 and staging.pace > 0 and staging.has_room()):
+    staging = Staging(size=size, pace=pace, gap=gap)
+    if not (size > 0 and pace > 0 and gap >= 0 and staging.has_room()):
         raise UserError(
-            f"--size {staging.size:g} with --pace {staging.pace:g} leaves sprites no room on their way "
-            "through the frame. Give numbers above 0, one of them lower: --size 1.3 goes with --pace 0.4."
+            f"--size {size:g} with --pace {pace:g} and --gap {gap:g} leaves sprites no room on their way "
+            "through the frame. Give numbers above 0, one of them lower: --size 1.3 goes with --pace 0.4 and "
+            "--gap 0.02, 1.2 with 0.4 and 0.08."
         )
     return staging
 
@@ -68,6 +69,9 @@ class Settings:
     fps: float = field(default=8.0, metadata=_say("frames per second"))
     size: float = field(default=USUAL.size, metadata=_say("factor of every sprite's radius"))
     pace: float = field(default=USUAL.pace, metadata=_say("factor of the ways that sprites and cameras go"))
+    gap: float = field(
+        default=USUAL.gap, metadata=_say("least distance of sprites that are counted, sides of the frame")
+    )
     spoilers: float = field(default=0.10, metadata=_say("share of spoilt files, of every kind in turn"))
     camera: float = field(default=0.05, metadata=_say("share of clips in which the camera moves"))
     counted: float = field(
@@ -101,7 +105,7 @@ class Settings:
             )
         if not 1 <= self.fps <= 240:
             raise UserError(f"--fps is {self.fps:g}; give 1 to 240 frames per second.")
-        checked_staging(self.size, self.pace)
+        checked_staging(self.size, self.pace, self.gap)
         self._check_shares()
 
     def _check_shares(self) -> None:
@@ -127,7 +131,7 @@ class Settings:
     @property
     def staging(self) -> Staging:
         """How large things are and how far they go."""
-        return Staging(size=self.size, pace=self.pace)
+        return Staging(size=self.size, pace=self.pace, gap=self.gap)
 
     @property
     def shape(self) -> Format:

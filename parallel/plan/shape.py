@@ -59,8 +59,10 @@ class Batch:
         return sum(self.text)
 
 
-def bucket_tokens(bucket: str, patch: int, compression: tuple[int, int, int] = COMPRESSION) -> int:
-    """Tokens of a clip of bucket "width x height x frames", as "768x768x256": 73,728 with patches of 2.
+def bucket_grid(
+    bucket: str, patch: int, compression: tuple[int, int, int] = COMPRESSION
+) -> tuple[int, int, int]:
+    """Tokens in time, rows and columns of bucket "width x height x frames", as "768x768x256": (32, 48, 48).
 
     Raises ValueError for what is no bucket or does not divide into patches.
     """
@@ -74,4 +76,9 @@ def bucket_tokens(bucket: str, patch: int, compression: tuple[int, int, int] = C
             f"The bucket '{bucket}' does not divide into patches of {columns * patch} x {rows * patch} "
             "pixels. Change its width or height."
         )
-    return math.ceil(frames / time) * (height // rows // patch) * (width // columns // patch)
+    return math.ceil(frames / time), height // rows // patch, width // columns // patch
+
+
+def bucket_tokens(bucket: str, patch: int, compression: tuple[int, int, int] = COMPRESSION) -> int:
+    """Tokens of a clip of a bucket: 73,728 of "768x768x256" with patches of 2; raises as `bucket_grid`."""
+    return math.prod(bucket_grid(bucket, patch, compression))

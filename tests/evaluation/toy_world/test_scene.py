@@ -10,6 +10,7 @@ from evaluation.toy_world import scene as world
 from evaluation.toy_world.scene import Scene, Staging, is_held_out
 
 NEAR = Staging(size=1.3, pace=0.4)
+APART = Staging(size=1.2, pace=0.4, gap=0.08)
 
 DRAWS = {
     "moving": world.draw_scene,
@@ -67,8 +68,8 @@ def test_a_moving_sprite_travels_a_third_of_the_frame_in_its_direction_alone() -
         assert way @ step[::-1] == pytest.approx(0.0)
 
 
-@pytest.mark.parametrize("staging", [world.USUAL, NEAR], ids=["usual", "near"])
-def test_sprites_that_are_counted_never_touch(staging: Staging) -> None:
+@pytest.mark.parametrize("staging", [world.USUAL, NEAR, APART], ids=["usual", "near", "apart"])
+def test_sprites_that_are_counted_are_a_gap_apart(staging: Staging) -> None:
     rng = np.random.default_rng(5)
     drawn = [world.draw_counted_scene(rng, staging=staging) for _ in range(200)]
     assert {scene.count for scene in drawn} == set(world.COUNTS)
@@ -76,7 +77,7 @@ def test_sprites_that_are_counted_never_touch(staging: Staging) -> None:
         assert scene.count == 1 + len(scene.others)
         places = np.array(scene.centres(0.0))
         apart = [np.linalg.norm(a - b) for a, b in combinations(places, 2)]
-        assert min(apart, default=1.0) >= 2 * world.REACH * scene.radius
+        assert min(apart, default=1.0) >= 2 * world.REACH * scene.radius + staging.gap
 
 
 def test_staging_scales_radii_and_ways_and_nothing_else() -> None:
@@ -93,6 +94,8 @@ def test_staging_scales_radii_and_ways_and_nothing_else() -> None:
     [
         (world.USUAL, True),
         (NEAR, True),
+        (APART, True),
+        (Staging(gap=0.08), False),  # three so far apart do not fit on ways that long
         (Staging(size=1.4, pace=0.4), False),  # three that are counted have no room
         (Staging(pace=1.3), False),  # the longest way does not fit
         (Staging(size=2.0, pace=0.1), False),
