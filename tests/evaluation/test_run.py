@@ -186,9 +186,9 @@ def test_clips_of_a_slow_world_are_measured_by_its_pace(measured, tmp_path):
     rates = []
     for place, pace in enumerate(("0.4", "1")):
         out = tmp_path / str(place)
-        assert main([*command, "--out", str(out), "--size", "0.9", "--pace", pace]) == 0
+        assert main([*command, "--out", str(out), "--size", "0.9", "--gap", "0.03", "--pace", pace]) == 0
         rates.append(json.loads((out / "eval.json").read_text()))
-    made = {"size": 0.9, "gap": 0.02}
+    made = {"size": 0.9, "gap": 0.03}
     assert [each["staging"] for each in rates] == [{**made, "pace": 0.4}, {**made, "pace": 1.0}]
     assert all(each["true_clips"]["direction"] == 1 for each in rates)
     with pytest.raises(UserError, match=r"--size 3 with --pace 1 and --gap 0.02 leaves sprites no room"):

@@ -57,3 +57,13 @@ def test_what_fits_is_let_through(folder, text, options):
 def test_what_does_not_fit_is_named_with_both_sides(folder, text, options, shape, said):
     with pytest.raises(UserError, match=re.escape(said)):
         check_fits(LatentData(str(folder), **options), replace(SHAPE, **shape), text)
+
+
+def test_the_tables_must_reach_the_largest_clip_of_every_bucket(tmp_path, text):
+    """Rows from one bucket and columns from the other."""
+    folder = write_latents(tmp_path, widths=(384,), buckets=("32x16x16", "16x48x8"))
+    data = LatentData(str(folder))
+    check_fits(data, replace(SHAPE, grid=(2, 6, 4)), text)
+    for grid in ((1, 6, 4), (2, 5, 4), (2, 6, 3)):
+        with pytest.raises(UserError, match=re.escape("Raise it to at least [2, 6, 4]")):
+            check_fits(data, replace(SHAPE, grid=grid), text)
