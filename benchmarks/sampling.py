@@ -232,7 +232,7 @@ def main() -> int:
     add_staging(parser)
     parser.add_argument("--rounds", type=int, default=3, help="pairs of runs for each time of the cache")
     options = parser.parse_args()
-    staging = checked_staging(options.size, options.pace, options.gap)
+    staging = checked_staging(Staging(size=options.size, pace=options.pace, gap=options.gap))
     if not 0 < options.width < 1:
         raise UserError(f"--width must be above 0 and below 1; {options.width} came.")
     if min(options.features, options.samples, options.prompts, options.rounds) < 1:

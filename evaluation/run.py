@@ -20,6 +20,7 @@ EXAMPLES = {
   python -m evaluation.run report --curation data/demo/curated --tae runs/demo/tae --t2v runs/demo/t2v""",
 }
 DEFAULT = "(default: %(default)s)"
+STAGING = ("size", "pace", "gap")  # options of a world, and fields of its Staging
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -103,8 +104,8 @@ def _add_t2v(parser: argparse.ArgumentParser) -> None:
     add(
         "--counted", type=float, default=0.0, help=f"share of prompts that name a number of sprites {DEFAULT}"
     )
-    for name, usual in (("size", 1.0), ("pace", 1.0), ("gap", 0.02)):  # of Staging, which imports numpy
-        add(f"--{name}", type=float, default=usual, help=f"as the world was made with {DEFAULT}")
+    for name in STAGING:
+        add(f"--{name}", type=float, help="as the world was made with, where it was")
     add("--steps", type=int, help="Euler steps (default: the model's own, else 50)")
     add("--guidance", type=float, help="scale of guidance; 1 is none (default: the model's own, else 7.5)")
     add("--schedule", help="linear-quadratic or linear (default: the model's own, else linear-quadratic)")
@@ -160,6 +161,7 @@ def _comparison(options: argparse.Namespace) -> Any:
 
 def _run_t2v(options: argparse.Namespace) -> int:
     from evaluation.generation import Prompts, evaluate_t2v
+    from evaluation.toy_world.scene import Staging
     from evaluation.toy_world.settings import checked_staging
     from inference.pipeline import open_pipeline
     from inference.sampling import sampling_for
@@ -170,7 +172,8 @@ def _run_t2v(options: argparse.Namespace) -> int:
             "--camera and --counted are shares of the prompts, of 0 or more and together 1 at most; "
             f"{options.camera:g} and {options.counted:g} came."
         )
-    staging = checked_staging(options.size, options.pace, options.gap)
+    given = {name: getattr(options, name) for name in STAGING if getattr(options, name) is not None}
+    staging = checked_staging(Staging(**given))
     pipeline = open_pipeline(options.model, options.tae, options.device)
     asked_for = {name: getattr(options, name) for name in ("steps", "guidance", "schedule")}
     sampling = sampling_for(pipeline.facts, **asked_for)

@@ -8,6 +8,7 @@ from typing import Any
 
 from console import UserError, command
 from evaluation.toy_world.samples import DEFAULT, PACKAGES
+from evaluation.toy_world.scene import Staging
 from evaluation.toy_world.settings import Settings, add_staging, checked_staging
 
 MAX_WORKERS = 64
@@ -77,7 +78,7 @@ def _score(options: dict[str, Any]) -> None:
         raise UserError(f"--clips is {options['clips']}; give at least 1.")
     from evaluation.toy_world.score import own_accuracy
 
-    staging = checked_staging(options["size"], options["pace"], options["gap"])
+    staging = checked_staging(Staging(size=options["size"], pace=options["pace"], gap=options["gap"]))
     result = own_accuracy(options["clips"], options["seed"], staging=staging)
     for name, chance in result["chance"].items():
         print(f"{name:<10} {result[name]:7.2%}  (chance {chance:.1%})")

@@ -45,9 +45,9 @@ def add_staging(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=float, default=getattr(USUAL, name), help=text)
 
 
-def checked_staging(size: float, pace: float, gap: float) -> Staging:
-    """The staging, or in the options' names why there is none."""
-    staging = Staging(size=size, pace=pace, gap=gap)
+def checked_staging(staging: Staging) -> Staging:
+    """The staging, or in the options' names why it cannot be."""
+    size, pace, gap = staging.size, staging.pace, staging.gap
     if not (size > 0 and pace > 0 and gap >= 0 and staging.has_room()):
         raise UserError(
             f"--size {size:g} with --pace {pace:g} and --gap {gap:g} leaves sprites no room on their way "
@@ -105,7 +105,7 @@ class Settings:
             )
         if not 1 <= self.fps <= 240:
             raise UserError(f"--fps is {self.fps:g}; give 1 to 240 frames per second.")
-        checked_staging(self.size, self.pace, self.gap)
+        checked_staging(self.staging)
         self._check_shares()
 
     def _check_shares(self) -> None:
