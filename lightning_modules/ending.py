@@ -47,10 +47,27 @@ def guarded(
         path = kwargs.get("ckpt_path")
         if path and "loading state_dict" in str(error):
             check_fits(Path(path), open_checkpoint(Path(path))["state_dict"], model.state_dict())
+        if (fault := compiler_fault(error)) is not None:
+            raise UserError(fault) from error
         lost = Place(trainer.global_rank, trainer.world_size).lost(error) if trainer.world_size > 1 else None
         if lost is not None:
             raise lost from error
         raise
+
+
+def compiler_fault(error: RuntimeError) -> str | None:
+    """What to do about an `error` of torch.compile; None for any other."""
+    from torch._dynamo.exc import BackendCompilerFailed  # seconds that only a failure costs
+    from torch._inductor.exc import TritonMissing
+
+    if not isinstance(error, (BackendCompilerFailed, TritonMissing)):
+        return None
+    said = str(getattr(error, "inner_exception", error)).strip().splitlines()
+    return (
+        f"torch.compile cannot compile the blocks: {said[0] if said else error!r}. On processors it needs a C++ compiler "
+        "(install g++, or name one in CXX), on GPUs Triton and a C compiler. Or set execution.compile to false, "
+        "which trains the same, slower."
+    )
 
 
 def no_other_requeue(plugins: list[Any]) -> list[Any]:

@@ -23,7 +23,9 @@ class OptimizerConfig:
     lr: float = 1e-4
     """Learning rate after warm-up."""
     betas: tuple[float, float] = (0.9, 0.95)
-    """Decay of the moments. Not disclosed."""
+    """Decay of AdamW's moments. Not disclosed."""
+    momentum: float = 0.95
+    """Decay of the momentum of the matrices that Muon moves."""
     weight_decay: float = 0.1
     """Decoupled weight decay of matrices; vectors, norms and tables have none."""
     warmup: int = 0
@@ -37,9 +39,10 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
-        if self.lr <= 0 or self.warmup < 0 or not 0 <= self.final <= 1:
+        if self.lr <= 0 or self.warmup < 0 or not 0 <= self.final <= 1 or not 0 <= self.momentum < 1:
             raise ValueError(
-                f"lr {self.lr} must be > 0, warmup {self.warmup} at least 0, final {self.final} in [0, 1]."
+                f"lr {self.lr} must be > 0, warmup {self.warmup} at least 0, final {self.final} in [0, 1], "
+                f"momentum {self.momentum} in [0, 1)."
             )
 
 
@@ -87,7 +90,7 @@ def _groups(network: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]
     ]
     if inner:
         orthogonal = [each for each in trained if id(each) in inner]
-        groups.append({"params": orthogonal, **decayed, "orthogonal": True})
+        groups.append({"params": orthogonal, **decayed, "momentum": config.momentum, "orthogonal": True})
     return groups
 
 

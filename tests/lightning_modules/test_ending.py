@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from lightning.fabric.plugins.environments import SLURMEnvironment
@@ -96,3 +99,29 @@ def test_slurm_s_environment_is_ours_unless_another_was_given(monkeypatch):
     assert not environment.auto_requeue
     given = [SLURMEnvironment()]
     assert no_other_requeue(given) is given
+
+
+COMPILED = """
+import torch
+from lightning_modules.ending import compiler_fault
+
+assert compiler_fault(RuntimeError("another")) is None
+try:
+    torch.compile(torch.sin)(torch.ones(8))
+except RuntimeError as error:
+    print(compiler_fault(error))
+"""
+
+
+def test_blocks_that_no_compiler_can_compile_say_what_is_missing(tmp_path):
+    """On a path without a compiler and with nothing compiled before, in a process of its own."""
+    environment = {name: value for name, value in os.environ.items() if name != "CXX"}
+    environment |= {"PATH": str(tmp_path), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled")}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "No working C++ compiler found" in done.stdout
+    assert "install g++" in done.stdout
+    assert "execution.compile to false" in done.stdout

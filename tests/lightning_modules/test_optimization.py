@@ -50,6 +50,22 @@ def test_muon_takes_the_matrices_of_repeated_layers_and_nothing_is_left_out():
     assert decayed == {"stem.weight", "layers.0.0.weight", "layers.1.weight", "out.weight"}
 
 
+def test_momentum_is_that_of_the_matrices_and_moves_them():
+    """A smaller gradient the other way turns the step of a matrix with little momentum, not of one with much."""
+    ends = []
+    for momentum in (0.95, 0.5):
+        model = nn.ModuleList([nn.Linear(2, 2, bias=False)])
+        nn.init.zeros_(model[0].weight)
+        config = OptimizerConfig(kind="muon", lr=0.1, weight_decay=0.0, momentum=momentum)
+        optimizer = optimizer_and_schedule(model, config, 10)["optimizer"]
+        for gradient in (torch.diag(torch.tensor([1.0, 1.0])), torch.diag(torch.tensor([1.0, -0.2]))):
+            model[0].weight.grad = gradient
+            optimizer.step()
+        ends.append(model[0].weight[1, 1].item())
+    assert ends[0] < -0.05
+    assert abs(ends[1]) < 0.01
+
+
 def test_the_schedule_drives_the_optimizer():
     parts = optimizer_and_schedule(nn.Linear(2, 2), OptimizerConfig(lr=1e-2, warmup=2, decay="linear"), 4)
     optimizer, schedule = parts["optimizer"], parts["lr_scheduler"]["scheduler"]
@@ -61,7 +77,7 @@ def test_the_schedule_drives_the_optimizer():
     torch.testing.assert_close(seen, [0.005, 0.01, 0.01, 0.005])
 
 
-@pytest.mark.parametrize("fields", [{"lr": 0.0}, {"warmup": -1}, {"final": 2.0}])
+@pytest.mark.parametrize("fields", [{"lr": 0.0}, {"warmup": -1}, {"final": 2.0}, {"momentum": 1.0}])
 def test_impossible_settings_are_refused(fields):
     with pytest.raises(ValueError, match=r"must be > 0"):
         OptimizerConfig(**fields)
