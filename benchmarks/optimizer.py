@@ -7,7 +7,7 @@ Rows are medians over steps; ratios are those of medians.
 
 import argparse
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ import torch
 import yaml
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from benchmarks.turns import CLOCKS, Clock
@@ -30,7 +30,7 @@ from models.text import TextTokens
 from models.transformer import Transformer, TransformerConfig
 
 CONFIG = Path("configs/t2v.yaml")
-LATENT, WORDS = (2, 16, 8, 8), 12  # "t c h w" of the demo's clips; tokens of a prompt of theirs
+FRAMES, SIDE, WORDS = 2, 8, 12  # of latents of the demo's clips; tokens of a prompt of theirs
 KINDS = {"AdamW": "adamw", "Muon": "muon", "Muon, one by one": "muon"}
 
 
@@ -61,7 +61,7 @@ def main() -> int:
     keep_freed_memory()
     config = yaml.safe_load(options.config.read_text())["model"]["init_args"]["transformer"]
     contestants = {name: contestant(TransformerConfig(**config), kind) for name, kind in KINDS.items()}
-    batch = batch_of(options.batch, config["text_widths"])
+    batch = batch_of(options.batch, TransformerConfig(**config))
     title = f"{options.config}, {options.batch} clips, {options.threads} threads, {options.clock} clock"
     Console(width=110).print(
         table_of(title, measure(contestants, batch, options.steps, CLOCKS[options.clock]))
@@ -76,23 +76,23 @@ def contestant(shape: TransformerConfig, kind: Any) -> Contestant:
     return Contestant(model, optimizer_and_schedule(model, OptimizerConfig(kind=kind), 1000)["optimizer"])
 
 
-def batch_of(clips: int, widths: Iterable[int]) -> Callable[[Transformer], Tensor]:
-    """The flow-matching loss of a model on one batch of random clips."""
-    latent, noise = torch.randn(2, clips, *LATENT)
+def batch_of(clips: int, shape: TransformerConfig) -> Callable[[nn.Module], Tensor]:
+    """The flow-matching loss of a model of `shape` on one batch of random clips."""
+    latent, noise = torch.randn(2, clips, FRAMES, shape.latent_channels, SIDE, SIDE)
     text = [
         TextTokens(torch.randn(clips, WORDS, each), torch.ones(clips, WORDS, dtype=torch.bool))
-        for each in widths
+        for each in shape.text_widths
     ]
     time = torch.rand(clips)
 
-    def loss(model: Transformer) -> Tensor:
+    def loss(model: nn.Module) -> Tensor:
         return flow_matching_loss(lambda x, t: model(x, t, text), latent, noise, time).mean()
 
     return loss
 
 
 def measure(
-    contestants: dict[str, Contestant], loss: Callable[[Transformer], Tensor], steps: int, clock: Clock
+    contestants: dict[str, Contestant], loss: Callable[[nn.Module], Tensor], steps: int, clock: Clock
 ) -> dict[str, list[Seconds]]:
     """`steps` of each in turn, after one to warm up."""
     seconds: dict[str, list[Seconds]] = {name: [] for name in contestants}

@@ -62,11 +62,11 @@ def compiler_fault(error: RuntimeError) -> str | None:
 
     if not isinstance(error, (BackendCompilerFailed, TritonMissing)):
         return None
-    said = str(getattr(error, "inner_exception", error)).strip().splitlines()
+    said = str(getattr(error, "inner_exception", error)).strip().partition("\n")[0]
     return (
-        f"torch.compile cannot compile the blocks: {said[0] if said else error!r}. On processors it needs a C++ compiler "
-        "(install g++, or name one in CXX), on GPUs Triton and a C compiler. Or set execution.compile to false, "
-        "which trains the same, slower."
+        f"torch.compile cannot compile the blocks: {said or repr(error)}. On processors it needs a C++ "
+        "compiler (install g++, or name one in CXX), on GPUs Triton and a C compiler. Or set "
+        "execution.compile to false, which trains the same, slower."
     )
 
 

@@ -27,7 +27,7 @@ def train(name, steps=1):
     torch.manual_seed(0)
     trained = {name: contestant(SHAPE, KINDS[name])}
     ticks = iter(range(1000))
-    return trained[name].model, measure(trained, batch_of(2, (5,)), steps, lambda: float(next(ticks)))
+    return trained[name].model, measure(trained, batch_of(2, SHAPE), steps, lambda: float(next(ticks)))
 
 
 def test_matrices_come_together_or_one_by_one_as_the_name_says(batches):

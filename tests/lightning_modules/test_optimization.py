@@ -51,7 +51,7 @@ def test_muon_takes_the_matrices_of_repeated_layers_and_nothing_is_left_out():
 
 
 def test_momentum_is_that_of_the_matrices_and_moves_them():
-    """A smaller gradient the other way turns the step of a matrix with little momentum, not of one with much."""
+    """A smaller gradient the other way turns the step of little momentum, not that of much."""
     ends = []
     for momentum in (0.95, 0.5):
         model = nn.ModuleList([nn.Linear(2, 2, bias=False)])
