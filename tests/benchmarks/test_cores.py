@@ -33,6 +33,9 @@ def test_processes_share_the_batch_and_threads_do_not(monkeypatch):
     monkeypatch.setattr(cores, "compile_blocks", lambda model: seen.update(compiled=True))
     monkeypatch.setattr(cores.dist, "init_process_group", lambda *_, **options: seen.update(options))
     monkeypatch.setattr(cores, "DistributedDataParallel", lambda model: model)
+    monkeypatch.setattr(cores, "keep_freed_memory", lambda: None)  # of all tests after this one
+    monkeypatch.setenv("MASTER_ADDR", "")
+    monkeypatch.setenv("MASTER_PORT", "")
     for arm, expected in (
         (Arm(2, 1, True), {"clips": 16, "threads": 1, "compiled": True, "rank": 1, "world_size": 2}),
         (Arm(1, 2, False), {"clips": 32, "threads": 2}),
