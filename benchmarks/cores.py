@@ -9,19 +9,19 @@ median over steps of the slowest process, a row the median over rounds.
 import argparse
 import os
 import statistics
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
-import yaml
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from benchmarks.optimizer import CONFIG, batch_of, contestant
+from benchmarks.optimizer import CONFIG, Contestant, batch_of, contestant, shape_of, timed_step
+from benchmarks.turns import CLOCKS
 from console import UserError, command, track
 from lightning_modules.allocator import keep_freed_memory
 from models.transformer import TransformerConfig
@@ -65,10 +65,9 @@ def main() -> int:
         raise UserError(
             f"--batch {options.batch} must be a multiple of --cores, which share it; {options.cores} came."
         )
-    shape = TransformerConfig(
-        **yaml.safe_load(options.config.read_text())["model"]["init_args"]["transformer"]
-    )
-    work = Work(shape, options.batch, options.steps)
+    if min(options.batch, options.steps, options.rounds) < 1:
+        raise UserError("--batch, --steps and --rounds must each be at least 1.")
+    work = Work(shape_of(options.config), options.batch, options.steps)
     seconds = {arm: [] for arm in arms(options.cores)}
     for _, arm in track([(turn, arm) for turn in range(options.rounds) for arm in seconds], "Arms"):
         seconds[arm].append(measure(arm, work))
@@ -103,14 +102,8 @@ def _worker(rank: int, port: int, arm: Arm, work: Work, answers: Any) -> None:
         dist.init_process_group("gloo", rank=rank, world_size=arm.processes)
         trained = DistributedDataParallel(model)
     loss = batch_of(work.batch // arm.processes, work.shape)
-    taken = []
-    for _ in range(WARM + work.steps):
-        start = time.perf_counter()
-        loss(trained).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        taken.append(time.perf_counter() - start)
+    stepped = partial(timed_step, Contestant(trained, optimizer), partial(loss, trained), CLOCKS["wall"])
+    taken = [stepped().step for _ in range(WARM + work.steps)]
     answers.put(taken[WARM:])
     if arm.processes > 1:
         dist.barrier()

@@ -37,7 +37,7 @@ KINDS = {"AdamW": "adamw", "Muon": "muon", "Muon, one by one": "muon"}
 class Contestant(NamedTuple):
     """A model and the optimizer that moves it."""
 
-    model: Transformer
+    model: nn.Module
     optimizer: Optimizer
 
 
@@ -59,14 +59,19 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     keep_freed_memory()
-    config = yaml.safe_load(options.config.read_text())["model"]["init_args"]["transformer"]
-    contestants = {name: contestant(TransformerConfig(**config), kind) for name, kind in KINDS.items()}
-    batch = batch_of(options.batch, TransformerConfig(**config))
+    shape = shape_of(options.config)
+    contestants = {name: contestant(shape, kind) for name, kind in KINDS.items()}
+    batch = batch_of(options.batch, shape)
     title = f"{options.config}, {options.batch} clips, {options.threads} threads, {options.clock} clock"
     Console(width=110).print(
         table_of(title, measure(contestants, batch, options.steps, CLOCKS[options.clock]))
     )
     return 0
+
+
+def shape_of(config: Path) -> TransformerConfig:
+    """The transformer that `lightning fit -c` trains."""
+    return TransformerConfig(**yaml.safe_load(config.read_text())["model"]["init_args"]["transformer"])
 
 
 def contestant(shape: TransformerConfig, kind: Any) -> Contestant:

@@ -32,12 +32,15 @@ def test_processes_share_the_batch_and_threads_do_not(monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", lambda number: seen.update(threads=number))
     monkeypatch.setattr(cores, "compile_blocks", lambda model: seen.update(compiled=True))
     monkeypatch.setattr(cores.dist, "init_process_group", lambda *_, **options: seen.update(options))
-    monkeypatch.setattr(cores, "DistributedDataParallel", lambda model: model)
+    monkeypatch.setattr(cores, "DistributedDataParallel", lambda model: seen.update(ddp=True) or model)
     monkeypatch.setattr(cores, "keep_freed_memory", lambda: None)  # of all tests after this one
     monkeypatch.setenv("MASTER_ADDR", "")
     monkeypatch.setenv("MASTER_PORT", "")
     for arm, expected in (
-        (Arm(2, 1, True), {"clips": 16, "threads": 1, "compiled": True, "rank": 1, "world_size": 2}),
+        (
+            Arm(2, 1, True),
+            {"clips": 16, "threads": 1, "compiled": True, "ddp": True, "rank": 1, "world_size": 2},
+        ),
         (Arm(1, 2, False), {"clips": 32, "threads": 2}),
     ):
         seen.clear()
@@ -57,9 +60,17 @@ def test_rows_are_compared_round_by_round():
     ]
 
 
-def test_a_batch_that_the_cores_cannot_share_is_refused(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["cores", "--batch", "3", "--cores", "2"])
-    with pytest.raises(UserError, match="multiple of --cores"):
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--batch", "3"), "multiple of --cores"),
+        (("--steps", "0"), "at least 1"),
+        (("--rounds", "0"), "at least 1"),
+    ],
+)
+def test_impossible_options_are_refused(monkeypatch, options, said):
+    monkeypatch.setattr("sys.argv", ["cores", "--cores", "2", *options])
+    with pytest.raises(UserError, match=said):
         main()
 
 

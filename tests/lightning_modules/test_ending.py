@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from lightning.fabric.plugins.environments import SLURMEnvironment
+from torch._inductor.exc import InductorError
 
 from console import UserError
 from lightning_modules.ending import PARENT, be_the_parent, is_started_by_us, no_other_requeue
@@ -99,6 +100,15 @@ def test_slurm_s_environment_is_ours_unless_another_was_given(monkeypatch):
     assert not environment.auto_requeue
     given = [SLURMEnvironment()]
     assert no_other_requeue(given) is given
+
+
+def test_a_fit_whose_blocks_do_not_compile_ends_with_what_to_do(config):
+    def fail():
+        raise InductorError(RuntimeError("No g++ here\nand more"), None)
+
+    StandIn.disturbance = Disturbance(2, fail)
+    with pytest.raises(UserError, match=r"cannot compile the blocks: No g\+\+ here\. On processors"):
+        run_stage(["fit", "-c", str(config)])
 
 
 COMPILED = """
