@@ -59,6 +59,9 @@ Source = Callable[[Sequence[Batch], int | None], Iterator[Any]]
 class BatchLoader:
     """Iterates one epoch at a time. Its state counts the batches of the epoch that all ranks together were
     handed, not those prefetched, so that any number of ranks can go on: each remaining sample comes once.
+
+    The format's batches get one more key, "repeated": True where the samples are no rank's turn but fill up a
+    short last round (`plan.Dealt`). What is averaged over an epoch leaves them out.
     """
 
     def __init__(
@@ -96,9 +99,10 @@ class BatchLoader:
         if not self._order.shuffle:
             self._epoch = self._dealt = 0
         epoch, left, ranks = self._epoch, self._left(), self._share.ranks
-        mine = list(rank_batches([planned.batch for planned in left], *self._share))
-        batches = self._source(mine, epoch if self._order.shuffle else None)
-        for step, numbers in enumerate(mine, start=1):
+        plan = [planned.batch for planned in self._plan(epoch)]
+        mine = list(rank_batches(plan, *self._share, begin=len(plan) - len(left)))
+        batches = self._source([dealt.batch for dealt in mine], epoch if self._order.shuffle else None)
+        for step, (numbers, repeated) in enumerate(mine, start=1):
             began = time.perf_counter()
             batch = next(batches)
             self.waited += time.perf_counter() - began
@@ -109,7 +113,7 @@ class BatchLoader:
             self._dealt = left[min(step * ranks, len(left)) - 1].position + 1
             if step == len(mine):  # the caller may not come back for the end of the iteration
                 self._epoch, self._dealt = epoch + 1, 0
-            yield batch
+            yield {**batch, "repeated": repeated}
 
     @property
     def position(self) -> int:

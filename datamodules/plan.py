@@ -11,6 +11,7 @@ ranks x workers, each of them reads shards of its own lanes. What shorter lanes 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,14 @@ from console import UserError
 from datamodules.shards import ShardSet
 
 Batch = np.ndarray  # int64 [b]: numbers of samples
+
+
+class Dealt(NamedTuple):
+    """A batch of one rank."""
+
+    batch: Batch
+    repeated: bool
+    """Its sample is dealt elsewhere in the epoch, and here because the rank needs one: no mean counts it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +86,25 @@ def steps_in(batches: int, ranks: int) -> int:
     return -(-batches // ranks)
 
 
-def rank_batches(batches: Sequence[Batch], rank: int, ranks: int) -> Iterator[Batch]:
-    """The batches of one rank: every `ranks`-th. All get equally many: a short last round is split."""
-    whole = len(batches) // ranks * ranks
-    yield from batches[rank:whole:ranks]
-    if whole < len(batches):
-        yield _split(list(batches[whole:]), ranks)[rank]
+def rank_batches(batches: Sequence[Batch], rank: int, ranks: int, begin: int = 0) -> Iterator[Dealt]:
+    """The batches of one rank from batch `begin` of an epoch on: every `ranks`-th.
+
+    All get equally many. A last round of too few batches is cut into smaller ones. Where it has fewer samples
+    than there are ranks, each of the others gets one from the epoch's beginning, so that none comes twice in
+    the round. Of a set smaller than the ranks no sample comes more than once more often than another.
+    """
+    whole = begin + (len(batches) - begin) // ranks * ranks
+    for batch in batches[begin + rank : whole : ranks]:
+        yield Dealt(batch, repeated=False)
+    if whole == len(batches):
+        return
+    last = _split(list(batches[whole:]), ranks)
+    if rank < len(last):
+        yield Dealt(last[rank], repeated=False)
+    else:
+        samples = np.concatenate(batches)
+        again = (rank - len(last)) % len(samples)
+        yield Dealt(samples[again : again + 1], repeated=True)
 
 
 def _mixed(shards: list[np.ndarray], order: Order, rng: np.random.Generator) -> np.ndarray:
@@ -112,13 +134,12 @@ def _merged(by_bucket: list[list[Batch]], shuffle: bool, rng: np.random.Generato
 
 
 def _split(batches: list[Batch], pieces: int) -> list[Batch]:
-    """Cut the largest batches in halves until each rank has one; single samples are repeated if need be."""
+    """Cut the largest batches in halves until there are `pieces`, or all are single samples."""
     while len(batches) < pieces:
         largest = max(range(len(batches)), key=lambda i: len(batches[i]))
         batch = batches[largest]
+        if len(batch) == 1:
+            break
         half = (len(batch) + 1) // 2
-        if half == len(batch):
-            batches.append(batches[len(batches) - 1])
-        else:
-            batches[largest : largest + 1] = [batch[:half], batch[half:]]
+        batches[largest : largest + 1] = [batch[:half], batch[half:]]
     return batches

@@ -131,7 +131,7 @@ class LiveLatentData(LatentData):
     @override
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Frames to latents and captions to text tokens; cached images pass."""
-        return self.encoded(batch) if "video" in batch else batch
+        return {**self.encoded(batch), "repeated": batch["repeated"]} if "video" in batch else batch
 
     def encoded(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The batch that LatentData would have given."""

@@ -100,13 +100,15 @@ class TAEModule(L.LightningModule):
             "fps": float(batch["fps"][0]),
         }
         mean = model.encode(video).mean
-        self.moments.add(mean)
+        counted = 0 if batch.get("repeated") else len(video)
+        if counted:
+            self.moments.add(mean)
         decoded = model.decode(mean, frames=video.shape[1]).clamp(-1, 1)
         self.psnr.update(batch["clip_id"], decoded, video)
         r = self.loss.outlier_r
         hot = (outlier_map(mean) > r).float().mean()
         outliers = {"val/outlier": outlier_penalty(mean, r), "val/hot_positions": hot}
-        self.log_dict(outliers, batch_size=len(video), sync_dist=True)
+        self.log_dict(outliers, batch_size=counted, sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         """Statistics of the latents go into the weights, so that no later stage can miss them."""

@@ -1,5 +1,6 @@
 """Every sample once an epoch, in an order that the seed and the epoch decide, for any number of ranks."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -46,19 +47,35 @@ def test_every_sample_comes_once_an_epoch_in_batches_of_one_bucket(shards, order
 
 
 @settings(max_examples=150, deadline=None)
-@given(sets, orders, st.integers(1, 4))
-def test_ranks_share_an_epoch_without_overlap_in_equally_many_batches(shards, order, ranks):
+@given(sets, orders, st.integers(1, 40), st.integers(0, 5))
+def test_ranks_share_an_epoch_in_equally_many_batches_and_count_each_sample_once(shards, order, ranks, begin):
     batches = epoch_batches(shards, order, epoch=1)
-    shares = [list(rank_batches(batches, rank, ranks)) for rank in range(ranks)]
-    assert {len(share) for share in shares} == {steps_in(len(batches), ranks)}
-    seen = np.concatenate([batch for share in shares for batch in share])
-    assert set(seen.tolist()) == set(range(shards.samples))
-    assert (
-        len(seen) - shards.samples < ranks
-    )  # repeats: only where the last round has fewer samples than ranks
-    if shards.samples >= ranks * order.batch_size * len(shards.buckets):
-        for step in zip(*shares, strict=True):
-            assert all(len(batch) > 0 for batch in step)
+    begin = min(begin, len(batches) - 1)
+    shares = [list(rank_batches(batches, rank, ranks, begin)) for rank in range(ranks)]
+    assert {len(share) for share in shares} == {steps_in(len(batches) - begin, ranks)}
+    counted = [dealt.batch for share in shares for dealt in share if not dealt.repeated]
+    assert sorted(np.concatenate(counted)) == sorted(np.concatenate(batches[begin:]))
+    assert not any(dealt.repeated for share in shares for dealt in share[:-1])
+    for step in zip(*shares, strict=True):
+        assert_even(step, shards.samples)
+
+
+def assert_even(step, samples):
+    """In a step of all ranks no sample comes twice as far as there are samples, and then all do."""
+    times = Counter(np.concatenate([dealt.batch for dealt in step]).tolist())
+    most = -(-len(step) // samples)
+    assert max(times.values()) <= most
+    assert most == 1 or min(times.get(number, 0) for number in range(samples)) >= most - 1
+
+
+@pytest.mark.parametrize(
+    ("samples", "size", "ranks"), [(1600, 2, 768), (49, 16, 64), (800, 1, 768), (5, 2, 768), (1, 1, 8)]
+)
+def test_a_last_round_of_few_samples_on_many_ranks_gives_each_sample_the_same_weight(samples, size, ranks):
+    batches = epoch_batches(shard_set([(samples, BUCKETS[0])]), Order(batch_size=size), epoch=0)
+    last = [list(rank_batches(batches, rank, ranks))[-1] for rank in range(ranks)]
+    assert {len(dealt.batch) for dealt in last} == {1}  # ranks are averaged, so samples are too
+    assert_even(last, samples)
 
 
 def test_the_number_of_batches_is_the_same_in_every_epoch():
@@ -88,7 +105,7 @@ def test_a_rank_reads_the_shards_of_its_own_lanes():
     shards = shard_set([(8, BUCKETS[0])] * 8)
     batches = epoch_batches(shards, Order(batch_size=4, lanes=4, window=1), epoch=0)
     read = [
-        {int(number) // 8 for batch in rank_batches(batches, rank, 4) for number in batch}
+        {int(number) // 8 for dealt in rank_batches(batches, rank, 4) for number in dealt.batch}
         for rank in range(4)
     ]
     assert [len(shards_read) for shards_read in read] == [2, 2, 2, 2]

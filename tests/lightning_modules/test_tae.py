@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 
 from lightning_modules import stage_cli
 from lightning_modules.optimization import OptimizerConfig
@@ -18,6 +18,7 @@ from models.tae.discriminator import DiscriminatorConfig
 from models.tae.moments import LatentMoments
 from tests.datamodules.shard_sets import write_clips
 from tests.lightning_modules.conftest import write_config
+from tests.parallel.stage import Batches
 
 LOSS = {
     "outlier": 0.1,
@@ -180,6 +181,26 @@ def test_latents_that_are_no_numbers_give_no_statistics_and_a_warning():
         module.on_validation_epoch_end()
     assert module.measured_at is None
     assert module.model.latent_mean.isfinite().all()
+
+
+@pytest.mark.filterwarnings("ignore")  # of Lightning
+def test_clips_that_only_fill_up_a_round_change_no_measure_and_no_statistics(tmp_path):
+    module, found = tae_module(), []
+    module.loss = TAELossConfig(outlier_r=1.0)  # which white noise passes
+    one, two = (
+        {"video": torch.randn(2, 8, 3, 32, 32) * scale, "clip_id": [f"{scale}a", f"{scale}b"],
+         "fps": torch.tensor([8.0])} for scale in (1, 3)
+    )  # fmt: skip
+    again = {**one, "repeated": True}
+    for batches in ([one, two], [one, two, again, again]):
+        trainer = Trainer(
+            accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False, default_root_dir=tmp_path,
+        )  # fmt: skip
+        (logged,) = trainer.validate(module, Batches(batches), verbose=False)
+        found.append((logged, module.model.latent_mean.tolist(), module.model.latent_std.tolist()))
+    assert found[0] == found[1]
+    assert found[0][0]["val/hot_positions"] > 0
 
 
 def tae_module() -> TAEModule:
