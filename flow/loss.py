@@ -23,8 +23,3 @@ def flow_matching_loss(
     error = velocity(target.point, time) - target.velocity
     precise = error.to(torch.promote_types(error.dtype, torch.float32))
     return precise.square().flatten(1).mean(dim=1)
-
-
-def at_quantiles(count: int, path: Path = STRAIGHT) -> Float[Tensor, " count"]:
-    """`count` times at even quantiles of the training distribution, for validation without chance."""
-    return path.quantile((torch.arange(count) + 0.5) / count)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from console import UserError
 from datamodules.latents import LatentData
-from flow.loss import at_quantiles, flow_matching_loss
+from flow.held_out import HeldOut, held_out_losses
+from flow.loss import flow_matching_loss
 from flow.path import PATHS
 from inference.pipeline import Pipeline, open_text
 from inference.prompts import Request
@@ -21,7 +22,8 @@ from inference.t2v import generate, to_values
 from inference.weights import load_model
 from lightning_modules.average import averaged, follow
 from lightning_modules.fits import check_fits
-from lightning_modules.loss_parts import LossParts
+from lightning_modules.held_out import HeldOutParts
+from lightning_modules.loss_parts import TIMES, LossParts
 from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedule
 from lightning_modules.run_folder import RunFolder
 from lightning_modules.start import Start, begin_with, check_resumed
@@ -88,7 +90,7 @@ class T2VModule(L.LightningModule):
         self.sampling, self.null_text, self.start = sampling, null_text, start
         self.first_frame, self.path = first_frame, path
         self.checkpointing = execution.checkpointing
-        self.parts = {split: LossParts() for split in ("train", "val")}
+        self.parts, self.held_out_parts = LossParts(), HeldOutParts()
         self._backbone = describe(self)[0].shape  # of whole weights: they may be cut up later
 
     def setup(self, stage: str) -> None:
@@ -129,7 +131,7 @@ class T2VModule(L.LightningModule):
         time = PATHS[self.path].draw(len(latent), self.time_mean).to(self.device)
         velocity = self._velocity(self.transformer, text, self._first_frames(batch, self.first_frame))
         losses = flow_matching_loss(velocity, latent, torch.randn_like(latent), time, PATHS[self.path])
-        self._count("train", losses.detach(), time, batch)
+        self.parts.add(losses.detach(), self._ranks(time), batch.get("bucket"))
         loss = losses.mean()
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
@@ -137,27 +139,30 @@ class T2VModule(L.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: dict[str, Any], batch_idx: int) -> None:
         """Losses by time and bucket, of the steps since they were logged last."""
         if self.global_step % self.trainer.log_every_n_steps == 0:  # pyright: ignore[reportAttributeAccessIssue]
-            self.log_dict(self.parts["train"].means("train", self._total, self.device))
+            self.log_dict(self.parts.means("train", self._total, self.device))
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """The same loss on held-out clips at fixed times with fixed noise (Sec. 3.2.2, Fig. 15)."""
-        losses, time = self._held_out_losses(batch, batch_idx), self._held_out_times(batch)
-        self._count("val", losses, time, batch)
-        self.log("val/loss", losses.mean(), prog_bar=True, batch_size=len(losses), sync_dist=True)
-        if self.first_frame:
-            given = self._first_frames(batch, share=1.0)
-            if given is not None:
-                shown = self._held_out_losses(batch, batch_idx, given).mean()
-                self.log("val/loss_first_frame", shown, batch_size=len(losses), sync_dist=True)
+        """The same loss on held-out clips, with times and noise of each one's own (Sec. 3.2.2, Fig. 15)."""
+        found = self._held_out_losses(batch)
+        given = self._first_frames(batch, share=1.0) if self.first_frame else None
+        shown = None if given is None else self._held_out_losses(batch, given)
+        if batch.get("repeated"):  # another process counts these clips
+            return
+        self.held_out_parts.add(found.losses, self._ranks(found.times), batch["bucket"])
+        if shown is not None:
+            self.held_out_parts.add_whole("loss_first_frame", shown.losses)
 
     def on_validation_epoch_end(self) -> None:
-        """Losses by time and bucket, of all processes already: sync_dist changes no value."""
-        self.log_dict(self.parts["val"].means("val", self._total, self.device), sync_dist=True)
+        """Losses of all processes already: sync_dist changes no value."""
+        self._log_held_out("val")
 
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """As in validation."""
-        loss = self._held_out_losses(batch, batch_idx).mean()
-        self.log("test/loss", loss, batch_size=len(batch["latent"]), sync_dist=True)
+        self.validation_step(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """As in validation."""
+        self._log_held_out("test")
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Clips "b t 3 h w" in [-1, 1] for the captions of a batch, with the batch's number as seed."""
@@ -236,28 +241,23 @@ class T2VModule(L.LightningModule):
     def _count_by_bucket(self, data: LatentData, stage: str) -> None:
         """One list of buckets for all processes, of training and validation."""
         held_out = [name for split in data.held_out_splits for name in data.open(split).buckets]
-        trained = list(data.batch_sizes()) if stage == "fit" else []
-        for split, buckets in (("train", trained), ("val", held_out)):
-            self.parts[split] = LossParts(buckets)
+        self.parts = LossParts(list(data.batch_sizes()) if stage == "fit" else [])
+        self.held_out_parts = HeldOutParts(held_out, list(data.open("train").buckets))
 
-    def _count(self, split: str, losses: Tensor, time: Tensor, batch: dict[str, Any]) -> None:
-        ranks = PATHS[self.path].rank(time, self.time_mean)
-        self.parts[split].add(losses, ranks, batch.get("bucket"))
+    def _ranks(self, time: Tensor) -> Tensor:
+        return PATHS[self.path].rank(time, self.time_mean)
 
     def _total(self, sums: Tensor) -> Tensor:
         """The sum over all processes. Those of a cp or tp group count the same samples: no mean changes."""
         return cast(Tensor, self.trainer.strategy.reduce(sums, reduce_op="sum"))
 
-    def _held_out_losses(self, batch: dict[str, Any], batch_idx: int, given: Tensor | None = None) -> Tensor:
-        latent = batch["latent"]
-        generator = torch.Generator().manual_seed(batch_idx)
-        noise = torch.randn(latent.shape, generator=generator).to(latent)
-        velocity = self._velocity(self.exported_model(), TextSequence.of_batch(batch["text"]), given)
-        time = self._held_out_times(batch)
-        return flow_matching_loss(velocity, latent, noise, time, PATHS[self.path])
+    def _log_held_out(self, split: str) -> None:
+        for name, value in self.held_out_parts.means(split, self._total, self.device).items():
+            self.log(name, value, prog_bar=name == f"{split}/loss", sync_dist=True)
 
-    def _held_out_times(self, batch: dict[str, Any]) -> Tensor:
-        return at_quantiles(len(batch["latent"]), PATHS[self.path]).to(batch["latent"])
+    def _held_out_losses(self, batch: dict[str, Any], given: Tensor | None = None) -> HeldOut:
+        velocity = self._velocity(self.exported_model(), TextSequence.of_batch(batch["text"]), given)
+        return held_out_losses(velocity, batch["latent"], batch["clip_id"], TIMES, PATHS[self.path])
 
     @staticmethod
     def _velocity(transformer: Transformer, text: Sequence[TextTokens], extra: Tensor | None = None):

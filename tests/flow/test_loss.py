@@ -2,8 +2,8 @@
 
 import torch
 
-from flow.loss import at_quantiles, flow_matching_loss
-from flow.path import SIGMA_MIN, draw_times
+from flow.loss import flow_matching_loss
+from flow.path import SIGMA_MIN
 
 
 def test_the_true_velocity_has_no_loss_and_another_has():
@@ -46,13 +46,3 @@ def test_learning_gaussian_data_finds_the_known_optimum():
     best = loss(0, 0)
     for change in ((0.05, 0), (-0.05, 0), (0, 0.05), (0, -0.05)):
         assert loss(*change) > best
-
-
-def test_validation_times_are_quantiles_of_the_training_times():
-    quantiles = at_quantiles(9)
-    assert torch.all(quantiles.diff() > 0)
-    torch.testing.assert_close(quantiles + quantiles.flip(0), torch.ones(9))
-    drawn = draw_times(100_000, torch.Generator().manual_seed(1))
-    torch.testing.assert_close(
-        quantiles, torch.quantile(drawn, (torch.arange(9) + 0.5) / 9), atol=0.01, rtol=0
-    )

@@ -1,7 +1,10 @@
 """Losses by time and bucket are the means of their samples, over all processes, whatever each has seen."""
 
+import math
+
 import torch
 
+from lightning_modules.held_out import HeldOutParts
 from lightning_modules.loss_parts import LossParts
 
 CPU = torch.device("cpu")
@@ -53,3 +56,26 @@ def test_processes_with_other_buckets_share_one_tensor_of_one_shape():
     assert shown[0]["train/loss_of_bucket/a"] == 1.5
     assert shown[0]["train/loss_of_bucket/b"] == 4.0
     assert shown[0]["train/loss_of_times/1_of_4"] == 2.5
+
+
+def held_out(trained: list[str]) -> dict[str, float]:
+    parts, middle = HeldOutParts(["64x64x16", "64x64x1"], trained), torch.full((2,), 0.5)
+    parts.add(torch.tensor([1.0, 3.0]), middle, "64x64x16")
+    parts.add(torch.tensor([5.0, 7.0]), middle, "64x64x1")
+    return {name: value for name, value in parts.means("val", own, CPU).items() if "_of_" not in name}
+
+
+def test_the_held_out_loss_is_of_videos_and_images_stand_beside_it():
+    assert held_out(["64x64x16", "32x32x1"]) == {"val/loss": 2.0, "val/loss_images": 6.0}
+
+
+def test_of_a_stage_of_images_alone_it_is_of_images():
+    assert held_out(["64x64x1", "32x32x1"]) == {"val/loss": 4.0}
+
+
+def test_a_held_out_loss_that_is_no_number_is_seen():
+    parts = HeldOutParts(["64x64x16"])
+    parts.add(torch.tensor([1.0, float("nan")]), torch.tensor([0.5, 0.5]), "64x64x16")
+    found = parts.means("val", own, CPU)
+    assert math.isnan(found["val/loss"])
+    assert found["val/loss_of_bucket/64x64x16"] == 1.0

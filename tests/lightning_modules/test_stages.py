@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from console import UserError
+from lightning_modules.loss_parts import TIMES
 from lightning_modules.optimization import OptimizerConfig
 from lightning_modules.t2v import T2VModule, replace_text
 from lightning_modules.tae import TAEModule
@@ -79,13 +80,21 @@ def test_the_null_text_takes_the_place_of_whole_rows():
     torch.testing.assert_close(replaced.embedding[1], torch.cat([null, torch.zeros(2, 6)]))
 
 
-def test_held_out_loss_has_the_same_noise_at_every_time_of_asking():
-    module, held_out = t2v(), batch(4)
+def test_held_out_losses_are_those_of_the_clip_alone_in_every_quarter_of_the_times():
+    module, held_out = t2v(), {**batch(3), "clip_id": ["a", "b", "c"]}
     with torch.no_grad():
-        first, second = (module._held_out_losses(held_out, 3).mean() for _ in range(2))
-        other = module._held_out_losses(held_out, 4).mean()
-    assert first == second
-    assert first != other
+        together = module._held_out_losses(held_out)
+        alone = [module._held_out_losses(only(held_out, row)) for row in (2, 0, 1)]
+    for row, each in zip((2, 0, 1), alone, strict=True):
+        torch.testing.assert_close(each.losses, together.losses[row::3])
+        assert torch.equal(each.times, together.times[row::3])
+        assert (module._ranks(each.times) * TIMES).long().tolist() == list(range(TIMES))
+
+
+def only(held_out: dict, row: int) -> dict:
+    text = {name: value[row : row + 1] for name, value in held_out["text"].items()}
+    part = slice(row, row + 1)
+    return {"latent": held_out["latent"][part], "text": text, "clip_id": held_out["clip_id"][part]}
 
 
 def test_with_an_average_that_is_what_is_exported_and_without_it_the_weights():
