@@ -9,6 +9,7 @@ import lightning as L
 import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
+from torch.nn.functional import pad
 
 from console import UserError
 from datamodules.latents import LatentData
@@ -265,12 +266,16 @@ class T2VModule(L.LightningModule):
 
 
 def replace_text(text: TextTokens, rows: Tensor, null: Tensor) -> TextTokens:
-    """`text` with the tokens `null` "l d" in place of the samples where `rows` "b" is True."""
-    padded, mask = torch.zeros_like(text.embedding[0]), torch.zeros_like(text.mask[0])
-    kept = min(len(null), len(mask))
-    padded[:kept], mask[:kept] = null[:kept].to(padded), True
+    """`text` with the tokens `null` "l d" in place of the samples where `rows` "b" is True.
+
+    Generation sees all of `null`, and so does training: shorter texts are padded to its length.
+    """
+    missing = max(0, len(null) - text.mask.shape[1])
+    embedding, mask = pad(text.embedding, (0, 0, 0, missing)), pad(text.mask, (0, missing))
+    padded, valid = torch.zeros_like(embedding[0]), torch.zeros_like(mask[0])
+    padded[: len(null)], valid[: len(null)] = null.to(padded), True
     return TextTokens(
-        torch.where(rows[:, None, None], padded, text.embedding), torch.where(rows[:, None], mask, text.mask)
+        torch.where(rows[:, None, None], padded, embedding), torch.where(rows[:, None], valid, mask)
     )
 
 

@@ -80,6 +80,15 @@ def test_the_null_text_takes_the_place_of_whole_rows():
     torch.testing.assert_close(replaced.embedding[1], torch.cat([null, torch.zeros(2, 6)]))
 
 
+def test_a_null_text_longer_than_the_texts_is_not_cut():
+    text = TextTokens(torch.randn(2, 3, 6), torch.tensor([[True] * 3, [True, False, False]]))
+    null = torch.randn(5, 6)
+    replaced = replace_text(text, torch.tensor([False, True]), null)
+    torch.testing.assert_close(replaced.embedding[1], null)
+    torch.testing.assert_close(replaced.embedding[0], torch.cat([text.embedding[0], torch.zeros(2, 6)]))
+    assert replaced.mask.tolist() == [[True] * 3 + [False] * 2, [True] * 5]
+
+
 def test_held_out_losses_are_those_of_the_clip_alone_in_every_quarter_of_the_times():
     module, held_out = t2v(), {**batch(3), "clip_id": ["a", "b", "c"]}
     with torch.no_grad():
