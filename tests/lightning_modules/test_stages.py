@@ -1,6 +1,7 @@
 """The two stages: what each step looks at, what is dropped, what is averaged, what is measured."""
 
 import dataclasses
+from math import isfinite, nan
 
 import pytest
 import torch
@@ -98,6 +99,18 @@ def test_held_out_losses_are_those_of_the_clip_alone_in_every_quarter_of_the_tim
         torch.testing.assert_close(each.losses, together.losses[row::3])
         assert torch.equal(each.times, together.times[row::3])
         assert (module._ranks(each.times) * TIMES).long().tolist() == list(range(TIMES))
+
+
+def test_clips_given_their_first_frame_have_a_held_out_loss_too_and_those_that_are_repeated_have_none():
+    module = i2v(first_frame=0.5)
+    held_out = {**batch(2), "clip_id": ["a", "b"], "bucket": "32x32x16", "first": torch.randn(2, 1, 4, 4, 4)}
+    held_out["latent"] = torch.randn(2, 2, 4, 4, 4)
+    with torch.no_grad():
+        module.validation_step(held_out, 0)
+        module.validation_step({**held_out, "latent": torch.full((2, 2, 4, 4, 4), nan), "repeated": True}, 1)
+    found = module.held_out_parts.means("val", lambda sums: sums, torch.device("cpu"))
+    assert isfinite(found["val/loss"])
+    assert isfinite(found["val/loss_first_frame"])
 
 
 def only(held_out: dict, row: int) -> dict:
