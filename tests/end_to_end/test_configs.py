@@ -1,5 +1,6 @@
 """Every config in the repository builds what it describes."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,13 @@ def shape_of(written: dict) -> TransformerConfig:
     return TransformerConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in written.items()})
 
 
+def side(run: str) -> int:
+    """Pixels on the side of a run's square pictures; finetuning, whose name says none, goes on at 768."""
+    found = re.search(r"(\d+)px", run)
+    pixels = int(found[1]) if found else 768
+    return {256: 32, 768: 64, 1024: 64}[pixels] if "small" in run else pixels
+
+
 @pytest.mark.parametrize("folder", ["paper", "small"])
 def test_each_stage_begins_with_one_whose_weights_fit_it(folder: str) -> None:
     paths = [path for path in STAGES if path.parent.name == folder]
@@ -153,6 +161,8 @@ def test_each_stage_begins_with_one_whose_weights_fit_it(folder: str) -> None:
         assert {**vars(there), "grid": here.grid} == vars(here)
         scale = start.get("scale", (1, 1, 1))
         assert all(old * factor <= new for old, factor, new in zip(there.grid, scale, here.grid, strict=True))
+        finer = max(1, side(run) // side(start["model"]))
+        assert tuple(scale) == (1, finer, finer)
         assert start.get("new_tae", False) == ("t2i_post" in run)
         begun += 1
     assert begun >= 4
