@@ -203,6 +203,18 @@ def test_finetuning_clips_are_those_of_rows_1_and_2_of_table_2(seconds: float, f
     assert (found and (found[1].frames, found[1].rate(seconds))) == (fps and (256, fps))
 
 
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("paper/t2*.yaml")), ids=name)
+def test_a_row_of_text_to_video_warms_up_until_adam_knows_its_gradients_and_clips_them(path: Path) -> None:
+    """With no moments, the first corrected step moves each weight by the whole rate."""
+    from lightning_modules.optimization import OptimizerConfig
+
+    content = read(path)
+    optimizer = OptimizerConfig(**content["model"]["init_args"]["optimizer"])
+    looks_back = 1 / (1 - max(optimizer.betas))
+    assert 5 * looks_back <= optimizer.warmup + 1e-6 <= content["trainer"]["max_steps"] / 2
+    assert content["trainer"]["gradient_clip_val"] == 1.0
+
+
 def shape_of(written: dict) -> TransformerConfig:
     return TransformerConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in written.items()})
 
