@@ -122,8 +122,8 @@ def find_config(path: str | Path) -> Path:
         if candidate.is_file():
             return candidate
     raise UserError(
-        f"There is no config {path}. The project has default.yaml, captions.yaml, 768px.yaml, demo.yaml and "
-        "samples.yaml in configs/curation."
+        f"There is no config {path}. The project has default.yaml, captions.yaml, 256px.yaml, 768px.yaml, "
+        "sft.yaml, demo.yaml and samples.yaml in configs/curation."
     )
 
 

@@ -16,7 +16,7 @@ EXAMPLES = {
     "average": """examples:
   python -m inference.run average runs/a/model runs/b/model --weights 2 1 --out runs/average""",
     "grow": """examples:
-  python -m inference.run grow --model runs/t2i/model --grid 32 32 32 --scale 1 2 2 --out runs/t2i/grown
+  python -m inference.run grow --model runs/t2i/model --grid 32 32 32 --out runs/t2i/grown
   python -m inference.run grow --model runs/256/model --grid 32 96 96 --scale 1 3 3 --out runs/256/grown""",
     "stretch": """examples:
   python -m inference.run stretch --clip metaclip-h14 --tokens 256 --out long-metaclip""",

@@ -1,7 +1,8 @@
 """Position tables that grow from stage to stage, all else kept (Sec. 3.2.2).
 
-The paper doubles the spatial tables for the joint stage, adds one for up to 32 latent frames, and triples the
-spatial ones for 768 px. It does not say how the new entries come about: docs/decisions/0018.
+The paper doubles the spatial tables for the aspect ratios of the joint stage, at the old resolution, adds one
+for up to 32 latent frames, and triples the spatial ones for 768 px. It does not say how the new entries come
+about: docs/decisions/0018.
 """
 
 from dataclasses import replace
@@ -24,8 +25,9 @@ def grow(
 ) -> Transformer:
     """`model` with position tables of `grid` entries (frames, rows, columns), in training mode.
 
-    `scale` new tokens stand where one stood: (1, 3, 3) goes from 256 to 768 px and keeps what places mean.
-    What lies past the old table's end begins near its last entry. Other weights are `model`'s own tensors.
+    `scale` new tokens stand where one stood: (1, 3, 3) goes from 256 to 768 px and keeps what places mean;
+    (1, 1, 1), for pictures of the old resolution, only adds room. What lies past the old table's end begins
+    near its last entry. Other weights are `model`'s own tensors.
     ValueError: the grid is smaller than the old one at that scale.
     """
     config: TransformerConfig = replace(model.config, grid=grid)

@@ -1,11 +1,15 @@
 """Every config in the repository builds what it describes."""
 
+import itertools
+import math
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
 from models.transformer import TransformerConfig
+from parallel.plan.shape import bucket_grid
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs"
@@ -133,8 +137,93 @@ def test_a_row_of_table_3_is_what_the_paper_prints(row: str) -> None:
         assert round(1 / data["images"]["share"]) == 11  # one batch to ten
 
 
+SHARDS = {  # which curation config the rows of the paper train on
+    "256px": ["t2v_256px", "t2v_256px_b"],
+    "768px": ["t2v_768px", "t2v_768px_b", "t2v_768px_c", "t2v_768px_d"],
+    "sft": ["t2v_sft"],
+}
+
+
+def buckets_of(shards: str) -> set[str]:
+    """Those of the tars that a curation config makes of clips of every aspect and length."""
+    from curation.config import load
+    from curation.stages.shards import plan
+
+    stage = load(CONFIGS / f"curation/{shards}.yaml", {}, []).shards
+    clips = itertools.product(stage.sizes, stage.lengths)
+    rows = [
+        {"clip_id": str(i), "sha256": str(i), "fps": 24.0, "aspect": w / h, "seconds": length.min_seconds}
+        for i, ((w, h), length) in enumerate(clips)
+    ]
+    return {tar.bucket for tar in plan(rows, stage, {})}
+
+
+def grids_of(shards: str, patch: int = 2) -> list[tuple[int, int, int]]:
+    return [bucket_grid(bucket, patch) for bucket in buckets_of(shards)]
+
+
+@pytest.mark.parametrize(("shards", "row"), [(shards, row) for shards in SHARDS for row in SHARDS[shards]])
+def test_a_row_takes_every_bucket_of_its_shards(shards: str, row: str) -> None:
+    """It names them all, each divides into patches and stands within the position tables."""
+    from datamodules.plan import Order
+
+    args = {part: read(CONFIGS / f"paper/{row}.yaml")[part]["init_args"] for part in ("model", "data")}
+    transformer, order = shape_of(args["model"]["transformer"]), Order(batch_size=args["data"]["batch_size"])
+    for bucket in buckets_of(shards):
+        assert order.size(bucket) >= 1
+        grid = bucket_grid(bucket, transformer.patch)
+        assert all(size <= entries for size, entries in zip(grid, transformer.grid, strict=True)), bucket
+    assert set(args["data"]["batch_size"]) == buckets_of(shards)
+    assert len({bucket.rsplit("x", 1)[0] for bucket in buckets_of(shards)}) == 5  # aspects (Sec. 3.2.1)
+
+
+def test_buckets_of_one_length_have_about_as_many_tokens() -> None:
+    for shards in SHARDS:
+        for frames in {grid[0] for grid in grids_of(shards)}:
+            tokens = [math.prod(grid) for grid in grids_of(shards) if grid[0] == frames]
+            assert max(tokens) < 1.05 * min(tokens)
+
+
+def test_places_of_768_px_grow_from_places_that_clips_of_256_px_train() -> None:
+    """Entry i at 768 px is drawn between the two nearest to (i + 0.5) / 3 - 0.5 at 256 px."""
+    for axis in (1, 2):
+        trained = max(grid[axis] for grid in grids_of("256px"))
+        last = max(grid[axis] for grid in grids_of("768px")) - 1
+        assert math.ceil((last + 0.5) / 3 - 0.5) < trained
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fps"), [(10.5, None), (10.67, 24), (12.0, 24), (15.9, 24), (15.99, 16), (16.0, 16)]
+)
+def test_finetuning_clips_are_those_of_rows_1_and_2_of_table_2(seconds: float, fps: float | None) -> None:
+    from curation.config import load
+
+    stage = load(CONFIGS / "curation/sft.yaml", {}, []).shards
+    found = stage.bucket({"seconds": seconds, "fps": 24.0, "aspect": 16 / 9})
+    assert (found and (found[1].frames, found[1].rate(seconds))) == (fps and (256, fps))
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("paper/t2*.yaml")), ids=name)
+def test_a_row_of_text_to_video_warms_up_until_adam_knows_its_gradients_and_clips_them(path: Path) -> None:
+    """With no moments, the first corrected step moves each weight by the whole rate."""
+    from lightning_modules.optimization import OptimizerConfig
+
+    content = read(path)
+    optimizer = OptimizerConfig(**content["model"]["init_args"]["optimizer"])
+    looks_back = 1 / (1 - max(optimizer.betas))
+    assert 5 * looks_back <= optimizer.warmup + 1e-6 <= content["trainer"]["max_steps"] / 2
+    assert content["trainer"]["gradient_clip_val"] == 1.0
+
+
 def shape_of(written: dict) -> TransformerConfig:
     return TransformerConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in written.items()})
+
+
+def side(run: str) -> int:
+    """Pixels on the side of a run's square pictures; finetuning, whose name says none, goes on at 768."""
+    found = re.search(r"(\d+)px", run)
+    pixels = int(found[1]) if found else 768
+    return {256: 32, 768: 64, 1024: 64}[pixels] if "small" in run else pixels
 
 
 @pytest.mark.parametrize("folder", ["paper", "small"])
@@ -153,6 +242,8 @@ def test_each_stage_begins_with_one_whose_weights_fit_it(folder: str) -> None:
         assert {**vars(there), "grid": here.grid} == vars(here)
         scale = start.get("scale", (1, 1, 1))
         assert all(old * factor <= new for old, factor, new in zip(there.grid, scale, here.grid, strict=True))
+        finer = max(1, side(run) // side(start["model"]))
+        assert tuple(scale) == (1, finer, finer)
         assert start.get("new_tae", False) == ("t2i_post" in run)
         begun += 1
     assert begun >= 4

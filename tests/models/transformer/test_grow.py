@@ -62,6 +62,18 @@ def test_images_are_answered_as_before_by_a_model_that_gained_time(model):
     assert grown(torch.randn(2, 6, 4, 8, 8), time, text(2)).shape == (2, 6, 4, 8, 8)
 
 
+@torch.no_grad()
+def test_pictures_of_the_same_resolution_are_answered_as_before_by_a_model_that_gained_aspect_ratios(model):
+    """Text-to-image to the joint stage: twice the entries, not twice the pixels."""
+    latent, time = torch.randn(2, 1, 4, 8, 8), torch.tensor([0.2, 0.7])
+    before = model(latent, time, text(2))
+    extended, stretched = (grow(model, (6, 8, 8), scale).eval() for scale in ((1, 1, 1), (1, 2, 2)))
+    torch.testing.assert_close(extended(latent, time, text(2)), before, atol=1e-5, rtol=1e-4)
+    assert (stretched(latent, time, text(2)) - before).norm() > 0.3 * before.norm()
+    for wide_or_tall in ((1, 4, 8, 16), (6, 4, 16, 8)):
+        assert extended(torch.randn(2, *wide_or_tall), time, text(2)).isfinite().all()
+
+
 def fine(latent: torch.Tensor, factor: int) -> torch.Tensor:
     """Each token of the picture `factor` x `factor` times."""
     return repeat(latent, "b t c (h i) (w j) -> b t c (h y i) (w x j)", i=2, j=2, y=factor, x=factor)
