@@ -2,14 +2,15 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from console import UserError
-from models.text import TextEncoder
+from models.text import TextEncoder, TextEnsemble
+from models.text.ensemble import READS, readers_of
 from models.text.quotes import find_quotes
 
 STRANGER = "\U00010190"  # the Roman sextans: no text encoder was taught it
@@ -54,20 +55,30 @@ def read_prompts(path: Path | str) -> list[str]:
     return prompts
 
 
-def warn_of(prompts: Sequence[str], *texts: TextEncoder) -> None:
-    """Say on stderr what of the prompts a text encoder will not read, or may read as it was not meant."""
+def warn_of(
+    prompts: Sequence[str], text: TextEncoder | TextEnsemble, worded: Callable[[str], str] = str
+) -> None:
+    """Say on stderr what of the prompts a text encoder will not read, or may read as it was not meant.
+
+    Each encoder is asked about its part of a prompt, behind the prefix that `worded` puts before it.
+    """
     for prompt in dict.fromkeys(prompts):
-        faults = [fault for text in texts for fault in (_cut(prompt, text), _unread(prompt, text))]
+        faults = []
+        for encoder, part in readers_of(text):
+            read = READS[part](worded(prompt))
+            faults += [_cut(read, part, encoder), _unread(read, encoder)]
         for fault in dict.fromkeys(filter(None, [*faults, _unbalanced(prompt)])):
             print(f"warning: '{_short(prompt)}' {fault}", file=sys.stderr)
 
 
-def _cut(prompt: str, text: TextEncoder) -> str | None:
-    tokens = text.count(prompt)
+def _cut(read: str, part: str, text: TextEncoder) -> str | None:
+    tokens = text.count(read)
     if tokens <= text.max_tokens:
         return None
+    what = "tokens" if part == "prompt" else f"{part} tokens"
     return (
-        f"has {tokens:,} tokens; the text encoder reads the first {text.max_tokens}, the rest has no effect."
+        f"has {tokens:,} {what}; the text encoder '{text.name}' reads the first {text.max_tokens}, the rest "
+        "has no effect."
     )
 
 

@@ -129,8 +129,8 @@ def encoders_of(text: TextEncoder | TextEnsemble) -> tuple[TextEncoder, ...]:
     return text.encoders if isinstance(text, TextEnsemble) else (text,)
 
 
-def readers_of(text: TextEncoder | TextEnsemble) -> tuple[TextEncoder, ...]:
-    """The encoders that read whole prompts."""
+def readers_of(text: TextEncoder | TextEnsemble) -> list[tuple[TextEncoder, str]]:
+    """Each encoder, and the part of a prompt that it reads: a name in READS."""
     if not isinstance(text, TextEnsemble):
-        return (text,)
-    return tuple(encoder for encoder, part in zip(text.encoders, text.reads, strict=True) if part == "prompt")
+        return [(text, "prompt")]
+    return list(zip(text.encoders, text.reads, strict=True))

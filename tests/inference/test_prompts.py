@@ -6,6 +6,9 @@ import torch
 from console import UserError
 from inference.prompts import Request, read_prompts, requests, warn_of
 from models.text import TextTokens, open_text_encoder
+from models.text.ensemble import open_text
+from models.text.prefix import prefixed
+from tests.models.text.tiny_encoders import byt5_folder, ul2_folder
 
 
 def test_seeds_count_up_for_each_prompt():
@@ -60,7 +63,10 @@ def test_a_missing_file_is_named(tmp_path):
 class Words:
     """An encoder whose tokens are words."""
 
-    max_tokens = 64
+    name, width, max_tokens, fingerprint = "words", 1, 64, ""
+
+    def to(self, device):
+        return self
 
     def count(self, text: str) -> int:
         return len(text.split())
@@ -77,6 +83,24 @@ def test_two_thousand_words_are_cut_with_a_warning(capsys):
     assert "2,000 tokens" in err
     assert "first 64" in err
     assert err.count("warning") == 1
+
+
+def test_each_encoder_is_asked_about_the_part_that_it_reads(tmp_path, capsys):
+    sources = f"{ul2_folder(tmp_path / 'ul2')}@80+{byt5_folder(tmp_path / 'byt5')}@100:quoted"
+    text = open_text(sources)
+    warn_of(["a ball", f'a sign reads "{"x" * 99}"'], text)
+    assert "warning" not in capsys.readouterr().err
+    warn_of([f'a sign reads "{"x" * 378}"'], text)
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "quoted" in line)
+    assert "has 379 quoted tokens" in line
+    assert f"'{tmp_path / 'byt5'}' reads the first 100" in line
+
+
+def test_the_prefix_counts(capsys):
+    warn_of(["ball " * 64], Words())
+    assert not capsys.readouterr().err
+    warn_of(["ball " * 64], Words(), lambda prompt: prefixed(prompt, 16.0))
+    assert "has 65 tokens" in capsys.readouterr().err
 
 
 def test_signs_that_the_encoder_cannot_tell_apart_are_named(capsys):

@@ -117,7 +117,7 @@ def test_a_line_opens_an_encoder_or_an_ensemble(ensemble):
     both = open_text(f"{ul2}@30+{byt5}@30:quoted")
     assert isinstance(both, TextEnsemble)
     assert (both.widths, both.reads, both.max_tokens) == ((16, 12), ("prompt", "quoted"), 30)
-    assert readers_of(both) == both.encoders[:1]
+    assert readers_of(both) == list(zip(both.encoders, ("prompt", "quoted"), strict=True))
     for mine, theirs in zip(both.encode([QUOTING]), ensemble.encode([QUOTING])[::2], strict=True):
         torch.testing.assert_close(mine, theirs)
 
