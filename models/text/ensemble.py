@@ -52,8 +52,8 @@ class TextSource:
 def parse_sources(written: str, max_tokens: int = 64) -> list[TextSource]:
     """`SOURCE[@TOKENS][:quoted]`, several joined by `+`; without @TOKENS an encoder keeps `max_tokens`.
 
-    "google/flan-ul2@300+long-metaclip@256+google/byt5-small@100:quoted" is the paper's three. A ValueError
-    says what cannot be read.
+    "google/ul2@300+long-metaclip@256+google/byt5-small@100:quoted" is the paper's three, of whose limits it
+    gives MetaCLIP's alone. A ValueError says what cannot be read.
     """
     found = []
     for part in written.split("+"):

@@ -95,10 +95,10 @@ def test_parts_that_nothing_can_read_are_refused(ensemble):
 
 
 def test_encoders_are_named_in_a_line_with_limits_and_parts():
-    written = "google/flan-ul2@300+long-metaclip@256+google/byt5-small@100:quoted+minilm"
+    written = "google/ul2@300+long-metaclip@256+google/byt5-small@100:quoted+minilm"
     found = parse_sources(written, max_tokens=64)
     assert [(each.source, each.max_tokens, each.reads) for each in found] == [
-        ("google/flan-ul2", 300, "prompt"),
+        ("google/ul2", 300, "prompt"),
         ("long-metaclip", 256, "prompt"),
         ("google/byt5-small", 100, "quoted"),
         ("minilm", 64, "prompt"),
