@@ -110,7 +110,8 @@ def open_rewriter(options: argparse.Namespace, device: torch.device) -> Rewriter
 def _sampling(options: argparse.Namespace, pipeline: Pipeline) -> Sampling:
     asked = {field.name: getattr(options, field.name, None) for field in dataclasses.fields(Sampling)}
     sampling = sampling_for(pipeline.facts, **asked)
-    for name in idle(sampling, asked):
+    never = sampling.progress is not None and (options.preview or 0) > sampling.progress
+    for name in [*idle(sampling, asked), *(["preview"] if never else [])]:
         print(
             f"warning: --{name.replace('_', '-')} has no effect beside the other settings.", file=sys.stderr
         )

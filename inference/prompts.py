@@ -15,6 +15,8 @@ from models.text.quotes import find_quotes
 
 STRANGER = "\U00010190"  # the Roman sextans: no text encoder was taught it
 
+SEEDS = 2**64  # torch's generators take as many
+
 
 class Request(NamedTuple):
     """One clip to make. The seed alone decides its noise, whatever else is in the batch.
@@ -31,6 +33,8 @@ def requests(prompts: Sequence[str], seed: int, count: int) -> list[Request]:
     """`count` seeds from `seed` on for each prompt, in order and without repeats."""
     if count < 1:
         raise UserError(f"--count must be at least 1; {count} came.")
+    if not 0 <= seed <= SEEDS - count:
+        raise UserError(f"Seeds must lie from 0 to {SEEDS - 1}; {seed} to {seed + count - 1} came.")
     pairs = [Request(_checked(prompt), seed + offset) for prompt in prompts for offset in range(count)]
     return list(dict.fromkeys(pairs))
 
@@ -42,7 +46,7 @@ def read_prompts(path: Path | str) -> list[str]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # other breaks may stand within a prompt
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The prompt file '{path}' cannot be read: {error}") from error
     numbered = [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]

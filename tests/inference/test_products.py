@@ -117,6 +117,10 @@ def test_what_cannot_be_made_is_refused_before_anything_is_sampled(make, tmp_pat
 def test_a_setting_without_effect_is_said(make, capsys):
     make("t2v", "a", "--steps", "2", "--tolerance", "0.1")
     assert "--tolerance has no effect" in capsys.readouterr().err
+    make("t2i", "a", "--steps", "2", "--preview", "3")
+    assert "--preview has no effect" in capsys.readouterr().err
+    make("t2i", "a", "--steps", "2", "--preview", "2")
+    assert "--preview" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

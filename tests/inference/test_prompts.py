@@ -41,6 +41,28 @@ def test_json_lines_have_one_prompt_each(tmp_path):
     assert read_prompts(tmp_path / "p.jsonl") == ["a red ball", "# a star"]
 
 
+def test_a_mark_of_byte_order_and_windows_line_ends_are_no_part_of_a_prompt(tmp_path):
+    (tmp_path / "p.txt").write_bytes(b"\xef\xbb\xbf# colours\r\na red ball\r\na star\r\n")
+    assert read_prompts(tmp_path / "p.txt") == ["a red ball", "a star"]
+    (tmp_path / "p.jsonl").write_bytes(b'\xef\xbb\xbf{"prompt": "a red ball"}\r\n')
+    assert read_prompts(tmp_path / "p.jsonl") == ["a red ball"]
+
+
+def test_only_the_end_of_a_line_ends_a_prompt(tmp_path):
+    line = "a red\u2028ball\x0bmoves"
+    (tmp_path / "p.txt").write_text(f"{line}\na star\n")
+    assert requests(read_prompts(tmp_path / "p.txt"), 0, 1)[0].prompt == "a red ball moves"
+    (tmp_path / "p.jsonl").write_text('{"prompt": "a red\u2028ball"}\n')
+    assert read_prompts(tmp_path / "p.jsonl") == ["a red ball"]
+
+
+@pytest.mark.parametrize(("seed", "count"), [(-1, 1), (2**64, 1), (2**64 - 1, 2)])
+def test_seeds_that_no_generator_takes_are_refused(seed, count):
+    with pytest.raises(UserError, match="Seeds must lie from 0"):
+        requests(["a"], seed, count)
+    assert requests(["a"], 2**64 - 1, 1)[0].seed == 2**64 - 1
+
+
 @pytest.mark.parametrize("line", ['{"text": "a"}', "a red ball", "[1]", '{"prompt": ""}', '{"prompt": 3}'])
 def test_a_wrong_json_line_is_named_by_its_number(tmp_path, line):
     (tmp_path / "p.jsonl").write_text('{"prompt": "fine"}\n' + line + "\n")
