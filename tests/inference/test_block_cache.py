@@ -23,6 +23,7 @@ CONFIG = TransformerConfig(
 
 @pytest.fixture(scope="module")
 def transformer() -> Transformer:
+    torch.manual_seed(3)  # no fixture of a module is seeded for us
     return scatter(Transformer(CONFIG), seed=3)  # pyright: ignore[reportReturnType]
 
 
