@@ -13,6 +13,7 @@ from datamodules.plan import Batch
 from datamodules.stream import Raw
 
 MADE_BY = "python -m inference.run encode"
+MaxTokens = int | list[int] | None  # of all text encoders, or of each in their order
 
 
 class Encoded(NamedTuple):
@@ -33,7 +34,7 @@ class Encoded(NamedTuple):
 class LatentFormat:
     """npy, npz and json to `{"latent", "text", "clip_id", "caption", "fps", "bucket"}`."""
 
-    def __init__(self, mean: list[float], std: list[float], max_tokens: int | None) -> None:
+    def __init__(self, mean: list[float], std: list[float], max_tokens: MaxTokens) -> None:
         self.mean = np.asarray(mean, np.float32)[:, None, None]
         self.std = np.asarray(std, np.float32)[:, None, None]
         self.max_tokens = max_tokens
@@ -67,7 +68,9 @@ class LatentFormat:
 
     def collate(self, items: list[Encoded], numbers: Batch, epoch: int | None) -> dict[str, Any]:
         """Stack latents of one bucket and pad the texts."""
-        texts = [self._text(of_one) for of_one in zip(*(item.text for item in items), strict=True)]
+        each = list(zip(*(item.text for item in items), strict=True))
+        limits = text_limits(self.max_tokens, len(each))
+        texts = [self._text(*of_one) for of_one in zip(each, limits, strict=True)]
         firsts = [item.first for item in items if item.first is not None]
         given = {"first": torch.from_numpy(np.stack(firsts))} if len(firsts) == len(items) else {}
         return {
@@ -80,9 +83,21 @@ class LatentFormat:
             "bucket": items[0].bucket,
         }
 
-    def _text(self, of_one: tuple[np.ndarray, ...]) -> dict[str, Tensor]:
-        embedding, mask = pad_text(list(of_one), self.max_tokens)
+    def _text(self, of_one: tuple[np.ndarray, ...], limit: int | None) -> dict[str, Tensor]:
+        embedding, mask = pad_text(list(of_one), limit)
         return {"embedding": embedding, "mask": mask}
+
+
+def text_limits(max_tokens: MaxTokens, encoders: int) -> tuple[int | None, ...]:
+    """Tokens of each text encoder; None pads to the longest text. A UserError where the counts differ."""
+    if max_tokens is None or isinstance(max_tokens, int):
+        return (max_tokens,) * encoders
+    if len(max_tokens) != encoders:
+        raise UserError(
+            f"data.max_tokens is {list(max_tokens)}; {encoders} text encoders read the captions. Give one "
+            "number for all, or a number for each in their order."
+        )
+    return tuple(max_tokens)
 
 
 def pad_text(texts: list[np.ndarray], max_tokens: int | None) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from typing_extensions import override
 from console import UserError
 from datamodules.budget import Sizes, TokenCount
 from datamodules.joint import IMAGES, JointLoader
-from datamodules.latent_format import MADE_BY, LatentFormat
+from datamodules.latent_format import MADE_BY, LatentFormat, MaxTokens
 from datamodules.latent_images import (
     FirstFrameFormat,
     LatentImages,
@@ -37,7 +37,8 @@ class LatentData(ShardData):
         batch_size: Clips in a batch of each process; or a number for each bucket, as {64x64x16: 64}.
         tokens: Instead of batch_size: video tokens in a batch of each process, at most.
         patch: Rows and columns of latent in a token, as model.transformer.patch; for counting tokens.
-        max_tokens: Pad or cut each text to so many tokens; without it, pad to the longest of the batch.
+        max_tokens: Pad or cut each text to so many tokens, or a number for each text encoder in their order,
+            as [300, 256, 100]; without it, pad to the longest of the batch.
         memory: Keep all latents and texts in memory. Otherwise shards are streamed.
         seed: Of the order.
         stream: How shards are streamed; where there are images, once for them and once for videos.
@@ -50,13 +51,14 @@ class LatentData(ShardData):
         batch_size: Sizes | None = None,
         tokens: int | None = None,
         patch: int = 2,
-        max_tokens: int | None = None,
+        max_tokens: MaxTokens = None,
         memory: bool = False,
         seed: int = 0,
         stream: StreamConfig = StreamConfig(),  # noqa: B008, it is frozen
         images: LatentImages = LatentImages(),  # noqa: B008
     ) -> None:
-        for name, value in (("max_tokens", max_tokens), ("tokens", tokens), ("patch", patch)):
+        limits = max_tokens if isinstance(max_tokens, list) else [max_tokens]
+        for name, value in (*(("max_tokens", each) for each in limits), ("tokens", tokens), ("patch", patch)):
             if value is not None and value < 1:
                 raise ValueError(f"data.{name} must be at least 1; {value} came.")
         if batch_size is not None and tokens is not None:

@@ -47,11 +47,16 @@ class Tolerance:
     """Steps, accepted or not, after which the solver gives up."""
 
     def __post_init__(self) -> None:
-        if min(self.relative, self.absolute, self.first) <= 0 or self.first > 1 or self.attempts < 1:
+        positive = all(each > 0 for each in (self.relative, self.absolute, self.first))  # NaN is not
+        if not positive or self.first > 1 or self.attempts < 1:
             raise ValueError(
                 f"relative {self.relative} and absolute {self.absolute} must be above 0, first {self.first} "
                 f"in (0, 1], attempts {self.attempts} at least 1."
             )
+
+
+class GaveUpError(ValueError):
+    """A sample needs more steps than the solver was to attempt."""
 
 
 @torch.no_grad()
@@ -64,7 +69,7 @@ def dopri5(
     """From t = 0 to 1 in steps whose error stays within `tolerance`; six evaluations an attempt.
 
     Raises:
-        ValueError: A sample needs more than `tolerance.attempts`, as where the velocity is not finite.
+        GaveUpError: A sample needs more than `tolerance.attempts`, as where the velocity is not finite.
     """
     point, time = noise, noise.new_zeros(len(noise))
     step = torch.full_like(time, tolerance.first)
@@ -87,7 +92,7 @@ def dopri5(
         if bool((time == 1).all()):
             return point
     behind = float(time.min())
-    raise ValueError(
+    raise GaveUpError(
         f"dopri5 reached t = {behind:.3g} in {tolerance.attempts} attempts. Raise the tolerance "
         f"(relative {tolerance.relative:g}, absolute {tolerance.absolute:g}) or attempts, or take euler."
     )

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from console import UserError
 from models.transformer import Transformer
 
 
@@ -128,7 +129,7 @@ def cache_blocks(transformer: Transformer, tolerance: float) -> Cached:
     """
     first, *others = transformer.blocks
     if not others:
-        raise ValueError("A cache needs at least 2 blocks; this transformer has 1.")
+        raise UserError("A cache needs at least 2 blocks; this transformer has 1. Leave --cache out.")
     cache = BlockCache(tolerance)
     rest = [Skippable(block, cache, last=block is others[-1]) for block in others]
     wrapped = copy.copy(transformer)

@@ -29,6 +29,7 @@ def slug(prompt: str) -> str:
 def output_paths(out: Path | str, asked: list[Request], suffix: str) -> list[Path]:
     """Where each result goes: `out` itself if it names a file, else `out/PROMPT_seedN` with `suffix`.
 
+    An image is PROMPT_image_seedN: PROMPT_seedN.png is the contact sheet of a clip.
     Fails now, and not after minutes of sampling, where the folder cannot be written.
     """
     out = Path(out)
@@ -39,7 +40,8 @@ def output_paths(out: Path | str, asked: list[Request], suffix: str) -> list[Pat
     elif out.suffix and not out.is_dir():
         raise UserError(f"--out {out}: the result is a {suffix} file. Give NAME{suffix} or a folder.")
     else:
-        paths = [out / f"{slug(request.prompt)}_seed{request.seed}{suffix}" for request in asked]
+        kind = "_image" if suffix == ".png" else ""
+        paths = [out / f"{slug(request.prompt)}{kind}_seed{request.seed}{suffix}" for request in asked]
     _check_writable(paths[0].parent)
     return paths
 
@@ -54,6 +56,7 @@ def is_made(path: Path, facts: dict[str, Any]) -> bool:
 
 def write_clip(path: Path, frames: np.ndarray, fps: float, facts: dict[str, Any]) -> None:
     """Write the mp4, its contact sheet (.png) and, last, its facts (.json)."""
+    _forget_facts(path)
     write_video(path, frames, fps)
     contact_sheet([frames], path.with_suffix(".png"), [f"{facts['prompt']}   (seed {facts['seed']})"])
     write_json(path.with_suffix(".json"), facts)
@@ -63,15 +66,21 @@ def write_image(path: Path, pixels: np.ndarray, facts: dict[str, Any]) -> None:
     """Write uint8 "h w 3" as PNG and, last, its facts (.json)."""
     from PIL import Image
 
+    _forget_facts(path)
     with atomic_path(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")
     write_json(path.with_suffix(".json"), facts)
 
 
+def _forget_facts(path: Path) -> None:
+    """Of what is about to be replaced: a kill in between must not leave them beside another result."""
+    path.with_suffix(".json").unlink(missing_ok=True)
+
+
 def _check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise UserError(f"The output folder '{folder}' cannot be made: {error.strerror}.") from error
     if not os.access(folder, os.W_OK):
         raise UserError(f"The output folder '{folder}' cannot be written. Give another --out.")

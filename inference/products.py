@@ -61,7 +61,7 @@ def make_products(options: argparse.Namespace, product: Product) -> int:
     sampling = _sampling(options, pipeline)
     shape = _shape(options, pipeline, product)
     prompts = [*(request.prompt for request in asked), *filter(None, [sampling.negative])]
-    warn_of(prompts, *readers_of(pipeline.text))
+    warn_of(prompts, pipeline.text, pipeline.worded)
     notes = [each.facts() for each in written] if options.rewrite else [{}] * len(asked)
     jobs = plan(pipeline, asked, paths, sampling, shape, notes)
     todo = jobs if options.overwrite else unfinished(jobs)
@@ -81,11 +81,12 @@ def make_products(options: argparse.Namespace, product: Product) -> int:
 
 
 def _rewritten(options: argparse.Namespace, pipeline: Pipeline, asked: Sequence[Request]) -> list[Rewritten]:
-    """The prompts as the model will read them, in the length that its text encoder takes."""
+    """The prompts as the model will read them, in the length that each reader of whole prompts takes."""
     prompts = [request.prompt for request in asked]
     if options.rewrite is None:
         return [Rewritten(prompt, prompt, None) for prompt in prompts]
-    words = min(WORDS, int(WORDS_OF_A_TOKEN * pipeline.text.max_tokens))
+    room = [encoder.max_tokens for encoder, part in readers_of(pipeline.text) if part == "prompt"]
+    words = min([WORDS, *(int(WORDS_OF_A_TOKEN * tokens) for tokens in room)])
     rewriter = open_rewriter(options, pipeline.device)
     return Rewrites(rewriter, options.rewrite_cache, words).rewrite(prompts)
 
@@ -109,7 +110,8 @@ def open_rewriter(options: argparse.Namespace, device: torch.device) -> Rewriter
 def _sampling(options: argparse.Namespace, pipeline: Pipeline) -> Sampling:
     asked = {field.name: getattr(options, field.name, None) for field in dataclasses.fields(Sampling)}
     sampling = sampling_for(pipeline.facts, **asked)
-    for name in idle(sampling, asked):
+    never = sampling.progress is not None and (options.preview or 0) > sampling.progress
+    for name in [*idle(sampling, asked), *(["preview"] if never else [])]:
         print(
             f"warning: --{name.replace('_', '-')} has no effect beside the other settings.", file=sys.stderr
         )

@@ -2,17 +2,20 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from console import UserError
-from models.text import TextEncoder
+from models.text import TextEncoder, TextEnsemble
+from models.text.ensemble import READS, readers_of
 from models.text.quotes import find_quotes
 
 STRANGER = "\U00010190"  # the Roman sextans: no text encoder was taught it
+
+SEEDS = 2**64  # torch's generators take as many
 
 
 class Request(NamedTuple):
@@ -30,6 +33,8 @@ def requests(prompts: Sequence[str], seed: int, count: int) -> list[Request]:
     """`count` seeds from `seed` on for each prompt, in order and without repeats."""
     if count < 1:
         raise UserError(f"--count must be at least 1; {count} came.")
+    if not 0 <= seed <= SEEDS - count:
+        raise UserError(f"Seeds must lie from 0 to {SEEDS - 1}; {seed} to {seed + count - 1} came.")
     pairs = [Request(_checked(prompt), seed + offset) for prompt in prompts for offset in range(count)]
     return list(dict.fromkeys(pairs))
 
@@ -41,7 +46,7 @@ def read_prompts(path: Path | str) -> list[str]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # other breaks may stand within a prompt
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The prompt file '{path}' cannot be read: {error}") from error
     numbered = [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
@@ -54,20 +59,30 @@ def read_prompts(path: Path | str) -> list[str]:
     return prompts
 
 
-def warn_of(prompts: Sequence[str], *texts: TextEncoder) -> None:
-    """Say on stderr what of the prompts a text encoder will not read, or may read as it was not meant."""
+def warn_of(
+    prompts: Sequence[str], text: TextEncoder | TextEnsemble, worded: Callable[[str], str] = str
+) -> None:
+    """Say on stderr what of the prompts a text encoder will not read, or may read as it was not meant.
+
+    Each encoder is asked about its part of a prompt, behind the prefix that `worded` puts before it.
+    """
     for prompt in dict.fromkeys(prompts):
-        faults = [fault for text in texts for fault in (_cut(prompt, text), _unread(prompt, text))]
+        faults = []
+        for encoder, part in readers_of(text):
+            read = READS[part](worded(prompt))
+            faults += [_cut(read, part, encoder), _unread(read, encoder)]
         for fault in dict.fromkeys(filter(None, [*faults, _unbalanced(prompt)])):
             print(f"warning: '{_short(prompt)}' {fault}", file=sys.stderr)
 
 
-def _cut(prompt: str, text: TextEncoder) -> str | None:
-    tokens = text.count(prompt)
+def _cut(read: str, part: str, text: TextEncoder) -> str | None:
+    tokens = text.count(read)
     if tokens <= text.max_tokens:
         return None
+    what = "tokens" if part == "prompt" else f"{part} tokens"
     return (
-        f"has {tokens:,} tokens; the text encoder reads the first {text.max_tokens}, the rest has no effect."
+        f"has {tokens:,} {what}; the text encoder '{text.name}' reads the first {text.max_tokens}, the rest "
+        "has no effect."
     )
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from console import UserError
-from flow.adaptive import Tolerance, dopri5
+from flow.adaptive import GaveUpError, Tolerance, dopri5
 from flow.loss import Velocity
 from flow.schedule import SCHEDULES
 from flow.solvers import METHODS, OnStep, solve
@@ -75,9 +75,12 @@ class Sampling:
         return None if self.method == "dopri5" else self.steps
 
     def solve(self, velocity: Velocity, noise: Tensor, on_step: OnStep | None = None) -> Tensor:
-        """From noise to data along `velocity`, by the method of these settings."""
+        """From noise to data along `velocity`, by the method; a UserError where dopri5 cannot get there."""
         if self.method == "dopri5":
-            return dopri5(velocity, noise, self._tolerance(), on_step)
+            try:
+                return dopri5(velocity, noise, self._tolerance(), on_step)
+            except GaveUpError as error:
+                raise UserError(str(error)) from error
         return solve(velocity, noise, self.times(), METHODS[self.method], on_step)
 
     def _tolerance(self) -> Tolerance:

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from console import UserError
 from datamodules.budget import Sizes
-from datamodules.latent_format import Encoded, LatentFormat
+from datamodules.latent_format import Encoded, LatentFormat, MaxTokens
 from datamodules.latent_images import FirstFrameFormat, LatentImages, image_bucket
 from datamodules.latents import LatentData
 from datamodules.loader import StreamConfig
@@ -76,7 +76,8 @@ class LiveLatentData(LatentData):
         batch_size: As of LatentData, and so are all that follow.
         tokens: Instead of batch_size: video tokens in a batch of each process, at most.
         patch: Rows and columns of latent in a token, as model.transformer.patch; for counting tokens.
-        max_tokens: Pad or cut each text to so many tokens; without it, pad to the longest of the batch.
+        max_tokens: Pad or cut each text to so many tokens, or a number for each text encoder in their order,
+            as [300, 256, 100]; without it, pad to the longest of the batch.
         memory: Keep all decoded clips in memory (uint8). Otherwise shards are streamed.
         seed: Of the order.
         stream: How shards are streamed.
@@ -91,7 +92,7 @@ class LiveLatentData(LatentData):
         batch_size: Sizes | None = None,
         tokens: int | None = None,
         patch: int = 2,
-        max_tokens: int | None = None,
+        max_tokens: MaxTokens = None,
         memory: bool = False,
         seed: int = 0,
         stream: StreamConfig = StreamConfig(),  # noqa: B008

@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lightning_modules.muon import Muon
@@ -27,7 +28,7 @@ class OptimizerConfig:
     momentum: float = 0.95
     """Decay of the momentum of the matrices that Muon moves."""
     weight_decay: float = 0.1
-    """Decoupled weight decay of matrices; vectors, norms and tables have none."""
+    """Decoupled weight decay of linear maps and convolutions; biases, norms and tables have none."""
     warmup: int = 0
     """Steps of linear warm-up."""
     decay: Literal["constant", "linear", "cosine", "plateau"] = "constant"
@@ -73,38 +74,70 @@ def train_together(networks: Sequence[Trained], steps: int) -> dict[str, Any]:
             rates += [partial(_rate_from, start=start, config=config, steps=steps)] * len(own)
     mixed = any(config.kind == "muon" for _, config, _ in networks)
     optimizer = Muon(groups) if mixed else AdamW(groups)
+    optimizer.register_load_state_dict_pre_hook(partial(_take_older, networks))
     schedule = LambdaLR(optimizer, rates)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def _groups(network: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Matrices, vectors and, for Muon, the matrices of repeated layers."""
+    """The groups of one network. Decay would pull gates and positions of tables to zero: matrices alone."""
+    shared = {"lr": config.lr, "betas": config.betas}
+    decayed = {**shared, "weight_decay": config.weight_decay}
+    settings = [
+        decayed,
+        {**shared, "weight_decay": 0.0},
+        {**decayed, "momentum": config.momentum, "orthogonal": True},
+    ]
+    dealt = _dealt(network, config, {id(weight) for weight in matrices(network)})
+    return [{"params": part, **each} for part, each in zip(dealt, settings, strict=False)]
+
+
+def _dealt(network: nn.Module, config: OptimizerConfig, decayed: set[int]) -> list[list[Tensor]]:
+    """The trained weights: those `decayed`, those not and, for Muon, the matrices of repeated layers."""
     inner = {id(weight) for weight in hidden_matrices(network)} if config.kind == "muon" else set()
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     outer = [each for each in trained if id(each) not in inner]
-    shared = {"lr": config.lr, "betas": config.betas}
-    decayed = {**shared, "weight_decay": config.weight_decay}
-    groups = [
-        {"params": [each for each in outer if each.ndim > 1], **decayed},
-        {"params": [each for each in outer if each.ndim <= 1], **shared, "weight_decay": 0.0},
-    ]
-    if inner:
-        orthogonal = [each for each in trained if id(each) in inner]
-        groups.append({"params": orthogonal, **decayed, "momentum": config.momentum, "orthogonal": True})
-    return groups
+    parts = [[each for each in outer if (id(each) in decayed) is yes] for yes in (True, False)]
+    return [*parts, [each for each in trained if id(each) in inner]] if inner else parts
+
+
+def matrices(model: nn.Module) -> Iterator[Tensor]:
+    """Weights of the linear maps and convolutions of `model`: no biases, norms, or tables of positions or
+    modulation, of which a row is an entry of its own.
+    """
+    for layer in model.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+            yield layer.weight
 
 
 def hidden_matrices(model: nn.Module) -> Iterator[Tensor]:
-    """Weights of linear maps and convolutions in the repeated layers of `model`, those in its module lists.
-
-    The first and the last layer, embeddings and tables of modulation are none of them: a row of theirs is an
-    entry of its own.
-    """
+    """The `matrices` in the repeated layers of `model`, those in its module lists: not the first and last."""
     for layers in model.modules():
         if isinstance(layers, nn.ModuleList):
-            for layer in layers.modules():
-                if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-                    yield layer.weight
+            yield from matrices(layers)
+
+
+def _take_older(networks: Sequence[Trained], optimizer: Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
+    """The state of a checkpoint from before tables were spared, which has them among the decayed weights,
+    with the numbers that its weights have now; any other as it is.
+    """
+    older = [
+        part
+        for network, config, _ in networks
+        for part in _dealt(network, config, {id(each) for each in network.parameters() if each.ndim > 1})
+    ]
+    now = [group["params"] for group in optimizer.param_groups]
+    sizes = [len(group["params"]) for group in saved["param_groups"]]
+    if sizes == [len(part) for part in now] or sizes != [len(part) for part in older]:
+        return saved
+    numbers = {id(weight): number for number, weight in enumerate(chain.from_iterable(now))}
+    renumbered = {old: numbers[id(weight)] for old, weight in enumerate(chain.from_iterable(older))}
+    groups = [
+        {**group, "params": [numbers[id(weight)] for weight in part]}
+        for group, part in zip(saved["param_groups"], now, strict=True)
+    ]
+    state = {renumbered[old]: moments for old, moments in saved["state"].items()}
+    return {**saved, "state": state, "param_groups": groups}
 
 
 def _rate_from(step: int, start: int, config: OptimizerConfig, steps: int) -> float:

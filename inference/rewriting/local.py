@@ -1,9 +1,11 @@
 """A causal language model of transformers from a local folder: safetensors alone, and none of its code."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from console import UserError
@@ -11,6 +13,8 @@ from inference.rewriting.endpoint import TOKENS
 from inference.rewriting.rewrite import RewriterError
 from inference.rewriting.rules import conversation
 from storage import fingerprint
+
+TEMPLATE_FAULTS = (TemplateError, TypeError, ValueError)  # the last two from its own expressions
 
 
 class LocalRewriter:
@@ -58,8 +62,21 @@ class LocalRewriter:
     def _tokens(self, prompt: str, words: int) -> torch.Tensor:
         messages = conversation(prompt, words)
         if self.tokenizer.chat_template:
-            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            text = self._templated(messages)
             return self.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
         names = {"system": "", "user": "Request: ", "assistant": "Rewritten: "}
         lines = [f"{names[message['role']]}{message['content']}" for message in messages]
         return self.tokenizer("\n\n".join([*lines, "Rewritten:"]), return_tensors="pt")["input_ids"]
+
+    def _templated(self, messages: list[dict[str, str]]) -> str:
+        """By the folder's template; one that refuses a system role has its text before the first request."""
+        render = partial(self.tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True)
+        try:
+            return render(messages)
+        except TEMPLATE_FAULTS:
+            system, first, *others = messages
+        try:
+            return render([{**first, "content": f"{system['content']}\n\n{first['content']}"}, *others])
+        except TEMPLATE_FAULTS as fault:
+            reason = " ".join(str(fault).split())
+            raise RewriterError(f"the chat template of {self.name} fails: {reason}", lasting=True) from fault

@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
 from console import UserError
+from datamodules.latent_format import text_limits
 from lightning_modules.strategy import MeshStrategy
 from parallel.plan.devices import DEVICES, Device
 from parallel.plan.estimate import estimate
@@ -82,7 +83,7 @@ def batches_of(data: Any, module: LightningModule) -> list[Batch]:
     if sizes is None or transformer is None:
         return []
     config = transformer.config
-    text = (data.max_tokens or TEXT_TOKENS,) * len(config.text_widths)
+    text = tuple(limit or TEXT_TOKENS for limit in text_limits(data.max_tokens, len(config.text_widths)))
     try:
         return [
             Batch(samples=samples, tokens=bucket_tokens(bucket, config.patch), text=text, name=bucket)

@@ -52,8 +52,8 @@ class TextSource:
 def parse_sources(written: str, max_tokens: int = 64) -> list[TextSource]:
     """`SOURCE[@TOKENS][:quoted]`, several joined by `+`; without @TOKENS an encoder keeps `max_tokens`.
 
-    "google/flan-ul2@300+long-metaclip@256+google/byt5-small@100:quoted" is the paper's three. A ValueError
-    says what cannot be read.
+    "google/ul2@300+long-metaclip@256+google/byt5-small@100:quoted" is the paper's three, of whose limits it
+    gives MetaCLIP's alone. A ValueError says what cannot be read.
     """
     found = []
     for part in written.split("+"):
@@ -129,8 +129,8 @@ def encoders_of(text: TextEncoder | TextEnsemble) -> tuple[TextEncoder, ...]:
     return text.encoders if isinstance(text, TextEnsemble) else (text,)
 
 
-def readers_of(text: TextEncoder | TextEnsemble) -> tuple[TextEncoder, ...]:
-    """The encoders that read whole prompts."""
+def readers_of(text: TextEncoder | TextEnsemble) -> list[tuple[TextEncoder, str]]:
+    """Each encoder, and the part of a prompt that it reads: a name in READS."""
     if not isinstance(text, TextEnsemble):
-        return (text,)
-    return tuple(encoder for encoder, part in zip(text.encoders, text.reads, strict=True) if part == "prompt")
+        return [(text, "prompt")]
+    return list(zip(text.encoders, text.reads, strict=True))

@@ -171,8 +171,9 @@ def _tokens(bucket: str, patch: int) -> int:
 
 def _text_lengths(config: Any, data: Mapping[str, Any], text: Sequence[int]) -> tuple[int, ...]:
     encoders = len(config.text_widths)
-    if not text:
-        return (int(data.get("max_tokens") or TEXT_TOKENS),) * encoders
-    if len(text) != encoders:
-        raise UserError(f"The model reads {encoders} text encoders; --text-tokens gives {len(text)} lengths.")
-    return tuple(text)
+    given = text or data.get("max_tokens") or TEXT_TOKENS
+    lengths = (given,) * encoders if isinstance(given, int) else tuple(given)
+    if len(lengths) != encoders:
+        source = "--text-tokens" if text else "data.max_tokens"
+        raise UserError(f"The model reads {encoders} text encoders; {source} gives {len(lengths)} lengths.")
+    return lengths

@@ -41,6 +41,23 @@ def test_texts_are_padded_and_their_mask_counts_their_tokens(folder):
         assert not text["embedding"][~text["mask"]].any()
 
 
+def test_each_encoders_texts_have_a_length_of_their_own_in_every_batch(tmp_path):
+    folder = write_latents(tmp_path, widths=(5, 7))
+    data = LatentData(str(folder), batch_size=2, memory=True, max_tokens=[6, 2])
+    data.setup("fit")
+    shapes = {tuple(text["embedding"].shape for text in batch["text"]) for batch in data.train_dataloader()}
+    assert shapes == {((2, 6, 5), (2, 2, 7))}
+
+
+def test_limits_of_another_number_of_encoders_are_refused(folder):
+    data = LatentData(str(folder), batch_size=2, memory=True, max_tokens=[6, 2])
+    data.setup("fit")
+    with pytest.raises(UserError, match=r"max_tokens is \[6, 2\]; 1 text encoders read"):
+        next(iter(data.train_dataloader()))
+    with pytest.raises(ValueError, match=r"data\.max_tokens must be at least 1; 0 came"):
+        LatentData(str(folder), max_tokens=[6, 0])
+
+
 @pytest.mark.parametrize(("max_tokens", "length"), [(None, 3), (5, 5), (2, 2)])
 def test_padding_keeps_the_valid_tokens_in_place(max_tokens, length):
     texts = [np.full((n, 2), n, np.float32) for n in (3, 0, 1)]

@@ -1,8 +1,11 @@
 """Laws of the block cache: exact where nothing is skipped, each sample by itself, the model untouched."""
 
+import dataclasses
+
 import pytest
 import torch
 
+from console import UserError
 from flow.schedule import linear_quadratic
 from flow.solvers import solve
 from inference.block_cache import cache_blocks
@@ -20,6 +23,7 @@ CONFIG = TransformerConfig(
 
 @pytest.fixture(scope="module")
 def transformer() -> Transformer:
+    torch.manual_seed(3)  # no fixture of a module is seeded for us
     return scatter(Transformer(CONFIG), seed=3)  # pyright: ignore[reportReturnType]
 
 
@@ -129,3 +133,9 @@ def test_a_guided_clip_is_near_that_without_a_cache_and_says_what_was_skipped(pi
     )
     assert "cache: skipped blocks in" in capsys.readouterr().err
     assert 0 < (near - plain).norm() < 0.1 * plain.norm()
+
+
+def test_a_transformer_of_one_block_has_nothing_to_skip():
+    config = dataclasses.replace(CONFIG, layers=1)
+    with pytest.raises(UserError, match=r"at least 2 blocks.*Leave --cache out"):
+        cache_blocks(Transformer(config), 0.1)

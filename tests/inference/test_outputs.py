@@ -46,6 +46,27 @@ def test_a_folder_gets_one_file_for_each_prompt_and_seed(tmp_path):
     assert (tmp_path / "made").is_dir()
 
 
+def test_an_image_in_the_folder_of_a_clip_of_its_prompt_takes_no_file_of_it(tmp_path):
+    (clip,), (image,) = (output_paths(tmp_path, [Request("a", 0)], suffix) for suffix in (".mp4", ".png"))
+    write_clip(clip, np.zeros((2, 16, 16, 3), np.uint8), 8.0, {"prompt": "a", "seed": 0})
+    write_image(image, np.zeros((16, 16, 3), np.uint8), {"prompt": "a", "frames": 1})
+    assert len(list(tmp_path.iterdir())) == 5
+    assert is_made(clip, {"prompt": "a", "seed": 0})
+
+
+def test_a_kill_between_a_new_clip_and_its_facts_leaves_no_facts_of_the_old_one(tmp_path, monkeypatch):
+    path, facts = tmp_path / "a.mp4", {"prompt": "a", "seed": 0}
+    write_clip(path, np.zeros((2, 16, 16, 3), np.uint8), 8.0, facts)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("inference.outputs.contact_sheet", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_clip(path, np.ones((2, 16, 16, 3), np.uint8), 8.0, {**facts, "seed": 1})
+    assert not is_made(path, facts)
+
+
 def test_one_file_for_two_results_is_refused(tmp_path):
     with pytest.raises(UserError, match="2 results"):
         output_paths(tmp_path / "clip.mp4", [Request("a", 0), Request("a", 1)], ".mp4")

@@ -1,5 +1,7 @@
 """Options of t2v and t2i as a user gives them, on real model folders with random weights."""
 
+import argparse
+import dataclasses
 import json
 
 import numpy as np
@@ -7,9 +9,15 @@ import pytest
 from PIL import Image
 
 from console import UserError
+from inference import products
+from inference.pipeline import Pipeline
+from inference.prompts import Request
 from inference.run import main
 from inference.video import read_video
+from models.text.ensemble import open_text
+from models.text.prefix import prefixed
 from tests.inference.rewriting.test_endpoint import completion, says, serving
+from tests.models.text.tiny_encoders import byt5_folder
 
 
 @pytest.fixture
@@ -109,6 +117,10 @@ def test_what_cannot_be_made_is_refused_before_anything_is_sampled(make, tmp_pat
 def test_a_setting_without_effect_is_said(make, capsys):
     make("t2v", "a", "--steps", "2", "--tolerance", "0.1")
     assert "--tolerance has no effect" in capsys.readouterr().err
+    make("t2i", "a", "--steps", "2", "--preview", "3")
+    assert "--preview has no effect" in capsys.readouterr().err
+    make("t2i", "a", "--steps", "2", "--preview", "2")
+    assert "--preview" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -123,6 +135,33 @@ def test_odd_prompts_become_clips_with_a_warning(make, capsys, prompt, warning):
     folder = make("t2v", prompt, "--steps", "2")
     assert warning in capsys.readouterr().err
     assert len(list(folder.glob("*.mp4"))) == 1
+
+
+def test_a_prompt_that_fits_only_without_its_prefix_is_said_to_be_cut(make, capsys, monkeypatch):
+    words = "word " * 62  # and two marks
+    make("t2v", words, "--steps", "1")
+    assert "the first 64" not in capsys.readouterr().err
+    monkeypatch.setattr(Pipeline, "worded", lambda _, prompt: prefixed(prompt, 8.0))
+    make("t2v", words, "--steps", "1", "--overwrite")
+    assert "the first 64" in capsys.readouterr().err
+
+
+def test_a_rewritten_prompt_fits_the_shortest_reader_of_whole_prompts(pipeline, tmp_path, monkeypatch):
+    class Echo:
+        name = identity = "echo"
+
+        def ask(self, prompt: str, words: int) -> str:
+            asked.append(words)
+            return prompt
+
+    asked: list[int] = []
+    monkeypatch.setattr(products, "open_rewriter", lambda *_: Echo())
+    options = argparse.Namespace(rewrite="echo", rewrite_cache=tmp_path / "cache")
+    byt5 = byt5_folder(tmp_path / "byt5")
+    for text in (f"minilm@20+{byt5}@100:quoted", f"{byt5}@100:quoted"):
+        opened = dataclasses.replace(pipeline, text=open_text(text))
+        products._rewritten(options, opened, [Request(f"a ball {len(asked)}", 0)])
+    assert asked == [14, 80]
 
 
 @pytest.mark.parametrize("prompt", ["", "  ", "\n"])

@@ -6,6 +6,9 @@ import torch
 from console import UserError
 from inference.prompts import Request, read_prompts, requests, warn_of
 from models.text import TextTokens, open_text_encoder
+from models.text.ensemble import open_text
+from models.text.prefix import prefixed
+from tests.models.text.tiny_encoders import byt5_folder, ul2_folder
 
 
 def test_seeds_count_up_for_each_prompt():
@@ -38,6 +41,28 @@ def test_json_lines_have_one_prompt_each(tmp_path):
     assert read_prompts(tmp_path / "p.jsonl") == ["a red ball", "# a star"]
 
 
+def test_a_mark_of_byte_order_and_windows_line_ends_are_no_part_of_a_prompt(tmp_path):
+    (tmp_path / "p.txt").write_bytes(b"\xef\xbb\xbf# colours\r\na red ball\r\na star\r\n")
+    assert read_prompts(tmp_path / "p.txt") == ["a red ball", "a star"]
+    (tmp_path / "p.jsonl").write_bytes(b'\xef\xbb\xbf{"prompt": "a red ball"}\r\n')
+    assert read_prompts(tmp_path / "p.jsonl") == ["a red ball"]
+
+
+def test_only_the_end_of_a_line_ends_a_prompt(tmp_path):
+    line = "a red\u2028ball\x0bmoves"
+    (tmp_path / "p.txt").write_text(f"{line}\na star\n")
+    assert requests(read_prompts(tmp_path / "p.txt"), 0, 1)[0].prompt == "a red ball moves"
+    (tmp_path / "p.jsonl").write_text('{"prompt": "a red\u2028ball"}\n')
+    assert read_prompts(tmp_path / "p.jsonl") == ["a red ball"]
+
+
+@pytest.mark.parametrize(("seed", "count"), [(-1, 1), (2**64, 1), (2**64 - 1, 2)])
+def test_seeds_that_no_generator_takes_are_refused(seed, count):
+    with pytest.raises(UserError, match="Seeds must lie from 0"):
+        requests(["a"], seed, count)
+    assert requests(["a"], 2**64 - 1, 1)[0].seed == 2**64 - 1
+
+
 @pytest.mark.parametrize("line", ['{"text": "a"}', "a red ball", "[1]", '{"prompt": ""}', '{"prompt": 3}'])
 def test_a_wrong_json_line_is_named_by_its_number(tmp_path, line):
     (tmp_path / "p.jsonl").write_text('{"prompt": "fine"}\n' + line + "\n")
@@ -60,7 +85,10 @@ def test_a_missing_file_is_named(tmp_path):
 class Words:
     """An encoder whose tokens are words."""
 
-    max_tokens = 64
+    name, width, max_tokens, fingerprint = "words", 1, 64, ""
+
+    def to(self, device):
+        return self
 
     def count(self, text: str) -> int:
         return len(text.split())
@@ -77,6 +105,24 @@ def test_two_thousand_words_are_cut_with_a_warning(capsys):
     assert "2,000 tokens" in err
     assert "first 64" in err
     assert err.count("warning") == 1
+
+
+def test_each_encoder_is_asked_about_the_part_that_it_reads(tmp_path, capsys):
+    sources = f"{ul2_folder(tmp_path / 'ul2')}@80+{byt5_folder(tmp_path / 'byt5')}@100:quoted"
+    text = open_text(sources)
+    warn_of(["a ball", f'a sign reads "{"x" * 99}"'], text)
+    assert "warning" not in capsys.readouterr().err
+    warn_of([f'a sign reads "{"x" * 378}"'], text)
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "quoted" in line)
+    assert "has 379 quoted tokens" in line
+    assert f"'{tmp_path / 'byt5'}' reads the first 100" in line
+
+
+def test_the_prefix_counts(capsys):
+    warn_of(["ball " * 64], Words())
+    assert not capsys.readouterr().err
+    warn_of(["ball " * 64], Words(), lambda prompt: prefixed(prompt, 16.0))
+    assert "has 65 tokens" in capsys.readouterr().err
 
 
 def test_signs_that_the_encoder_cannot_tell_apart_are_named(capsys):

@@ -28,6 +28,7 @@ def test_what_is_asked_goes_before_what_the_model_recommends_and_that_before_the
         ({"steps": 300}, "cannot imitate"),
         ({"method": "rk4"}, "euler, midpoint, heun, dopri5"),
         ({"method": "dopri5", "tolerance": 0.0}, "must be above 0"),
+        ({"method": "dopri5", "tolerance": float("nan")}, "must be above 0"),
         ({"guidance": float("nan")}, "finite"),
         ({"cache": 1.0}, "below 1"),
         ({"cache": 0.1, "method": "dopri5"}, "its own error"),
@@ -62,3 +63,8 @@ def test_the_length_of_the_run_is_known_except_where_the_solver_chooses_it():
 def test_what_has_no_effect_beside_the_rest_is_named(asked, without_effect):
     sampling = sampling_for({}, **asked)
     assert idle(sampling, asked) == without_effect
+
+
+def test_a_solution_that_dopri5_does_not_reach_is_the_users_to_mend():
+    with pytest.raises(UserError, match=r"Raise the tolerance .* or take euler"):
+        Sampling(method="dopri5").solve(lambda x, t: x * torch.nan, torch.ones(1, 2))

@@ -9,9 +9,17 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from console import UserError
 from inference.rewriting import RewriterError, Rewrites
 from inference.rewriting.local import LocalRewriter
+from inference.rewriting.rules import conversation
 
 ANSWER = "A red ball with a smooth skin. The ball rests. A green lawn."
 TEMPLATE = "{% for m in messages %}{{ m.role[0] + m.content[-12:] }}{% endfor %}|"
+
+NO_SYSTEM = """\
+{%- for m in messages %}
+{%- if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}
+{%- if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}
+{{- '<' + m.role + '>' + m.content }}
+{%- endfor %}<assistant>"""  # in the manner of Gemma's
 
 
 def tokenizer(template: str | None) -> PreTrainedTokenizerFast:
@@ -80,6 +88,29 @@ def test_without_a_template_the_turns_are_plain_text_and_one_paragraph_is_taken(
     asked = rewriter.tokenizer.decode(rewriter._tokens("a red ball", 40)[0])
     assert asked.endswith("Request: a red ball\n\nRewritten:")
     assert "\n\n" not in rewriter.ask("a red ball", 40)
+
+
+def test_a_template_without_a_system_role_has_the_rules_before_the_first_request(folder):
+    rewriter = LocalRewriter(folder, torch.device("cpu"))
+    rewriter.tokenizer = tokenizer(NO_SYSTEM)
+    asked = rewriter.tokenizer.decode(rewriter._tokens("a red ball", 40)[0])
+    rules, first, *_, last = conversation("a red ball", 40)
+    assert asked.startswith(f"<user>{rules['content']}\n\n{first['content']}<assistant>")
+    assert asked.endswith(f"<user>{last['content']}<assistant>")
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ raise_exception('no turns at all') }}", "{{ messages + 1 }}", "{% for %}"]
+)
+def test_a_template_that_fails_leaves_the_users_prompts_with_a_warning(folder, tmp_path, capsys, template):
+    rewriter = LocalRewriter(folder, torch.device("cpu"))
+    rewriter.tokenizer = tokenizer(template)
+    prompts = ["a red ball", "a blue star"]
+    found = Rewrites(rewriter, tmp_path, 40).rewrite(prompts)
+    assert [(each.prompt, each.by) for each in found] == [(prompt, None) for prompt in prompts]
+    err = capsys.readouterr().err
+    assert f"the chat template of {folder.name} fails" in err
+    assert "was not rewritten either" in err
 
 
 @pytest.mark.parametrize("spoil", ["absent", "no weights", "no tokenizer"])

@@ -1,5 +1,6 @@
 """A fit that cannot fit is refused before its first step, in the config's own words."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -61,6 +62,15 @@ def test_it_plans_what_the_stage_trains(latents: Path) -> None:
         4,
     )
     assert [(batch.samples, batch.tokens, batch.text) for batch in stage.batches] == [(7, 2 * 4, (9,))]
+
+
+def test_it_plans_the_length_of_each_encoder(latents: Path) -> None:
+    module = T2VModule(replace(SHAPE, text_widths=(5, 7)), OptimizerConfig())
+    stage = planned_stage(fit(latents, max_tokens=[9, 3]), module)
+    assert stage is not None
+    assert [batch.text for batch in stage.batches] == [(9, 3)]
+    with pytest.raises(UserError, match="2 text encoders read"):
+        planned_stage(fit(latents, max_tokens=[9]), module)
 
 
 def test_lightning_fit_refuses_and_names_what_would_fit(

@@ -95,10 +95,10 @@ def test_parts_that_nothing_can_read_are_refused(ensemble):
 
 
 def test_encoders_are_named_in_a_line_with_limits_and_parts():
-    written = "google/flan-ul2@300+long-metaclip@256+google/byt5-small@100:quoted+minilm"
+    written = "google/ul2@300+long-metaclip@256+google/byt5-small@100:quoted+minilm"
     found = parse_sources(written, max_tokens=64)
     assert [(each.source, each.max_tokens, each.reads) for each in found] == [
-        ("google/flan-ul2", 300, "prompt"),
+        ("google/ul2", 300, "prompt"),
         ("long-metaclip", 256, "prompt"),
         ("google/byt5-small", 100, "quoted"),
         ("minilm", 64, "prompt"),
@@ -117,7 +117,7 @@ def test_a_line_opens_an_encoder_or_an_ensemble(ensemble):
     both = open_text(f"{ul2}@30+{byt5}@30:quoted")
     assert isinstance(both, TextEnsemble)
     assert (both.widths, both.reads, both.max_tokens) == ((16, 12), ("prompt", "quoted"), 30)
-    assert readers_of(both) == both.encoders[:1]
+    assert readers_of(both) == list(zip(both.encoders, ("prompt", "quoted"), strict=True))
     for mine, theirs in zip(both.encode([QUOTING]), ensemble.encode([QUOTING])[::2], strict=True):
         torch.testing.assert_close(mine, theirs)
 

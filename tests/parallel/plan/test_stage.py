@@ -39,6 +39,19 @@ def test_a_stage_is_its_transformer_and_what_a_batch_holds() -> None:
     assert not stage.model.average
 
 
+def test_each_text_encoder_may_have_a_length_of_its_own() -> None:
+    tree = config()
+    tree["model"]["init_args"]["transformer"]["text_widths"] = [16, 8]
+    tree["data"]["init_args"]["max_tokens"] = [300, 100]
+    assert read_stage(tree).batches[0].text == (300, 100)
+    assert read_stage(tree, text=[7, 8]).batches[0].text == (7, 8)
+    tree["data"]["init_args"]["max_tokens"] = 24
+    assert read_stage(tree).batches[0].text == (24, 24)
+    tree["data"]["init_args"]["max_tokens"] = [300]
+    with pytest.raises(UserError, match=r"2 text encoders; data\.max_tokens gives 1 lengths"):
+        read_stage(tree)
+
+
 def test_a_moving_average_and_the_mesh_are_seen() -> None:
     tree = config()
     tree["model"]["init_args"]["ema"] = 0.99
