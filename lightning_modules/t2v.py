@@ -108,7 +108,8 @@ class T2VModule(L.LightningModule):
             "buckets": sorted(data.buckets),
             **_shape(max(index["buckets"], key=index["buckets"].get)),
         }
-        check_fits(data, self.transformer.config, self.text)
+        self.nulls = self._null_tokens(data)
+        check_fits(data, self.transformer.config, tuple(null.shape[1] for null in self.nulls))
         self._count_by_bucket(data, stage)
         begins = RunFolder(self.trainer.default_root_dir).newest() is None  # Lightning does not know yet
         if stage == "fit" and self.start is not None and begins:
@@ -196,13 +197,10 @@ class T2VModule(L.LightningModule):
 
     @cached_property
     def text(self) -> TextEncoder | TextEnsemble:
-        """The encoder of the latents' captions; not a submodule, so that no checkpoint holds it."""
-        return open_text(self._facts["text"], self.device)
-
-    @cached_property
-    def nulls(self) -> tuple[Tensor, ...]:
-        """Each encoder's tokens "l d" of the null text."""
-        return tuple(tokens.embedding[0] for tokens in TextSequence.of(self.text.encode([self.null_text])))
+        """The encoder of the latents' captions, opened for samples alone; no submodule, so that no checkpoint
+        holds it, and in the host's memory: the paper's would take a quarter of a GPU's.
+        """
+        return open_text(self._facts["text"], torch.device("cpu"))
 
     @property
     def tae(self) -> Any:
@@ -216,6 +214,14 @@ class T2VModule(L.LightningModule):
                 )
             self._tae = (loaded.model,)
         return self._tae[0]
+
+    def _null_tokens(self, data: LatentData) -> tuple[Tensor, ...]:
+        """Each encoder's tokens "l d" of the null text: of the latents, or of encoders opened for it."""
+        tokens = data.null_tokens(self.null_text)
+        if tokens is None:
+            text = open_text(self._facts["text"], torch.device("cpu"))  # given up right after
+            tokens = [each.embedding[0] for each in TextSequence.of(text.encode([self.null_text]))]
+        return tuple(each.to(self.device) for each in tokens)
 
     def _first_frames(self, batch: dict[str, Any], share: float) -> Tensor | None:
         """The condition of a batch in which a `share` of the clips is given its first frame."""
