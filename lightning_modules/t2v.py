@@ -22,9 +22,10 @@ from inference.weights import load_model
 from lightning_modules.average import averaged, follow
 from lightning_modules.fits import check_fits
 from lightning_modules.loss_parts import LossParts
+from lightning_modules.null_text import null_tokens
 from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedule
 from lightning_modules.run_folder import RunFolder
-from lightning_modules.start import Start, begin_with, check_resumed
+from lightning_modules.start import Before, Start, check_resumed, open_before
 from lightning_modules.work import Work, work_of
 from models.conditioning.first_frame import channels, first_frame
 from models.text import TextEncoder, TextEnsemble, TextSequence, TextTokens
@@ -78,14 +79,14 @@ class T2VModule(L.LightningModule):
                 f"first_frame must be in [0, 1], and above 0 transformer.extra_channels must be {needed}; "
                 f"{first_frame} and {transformer.extra_channels} came."
             )
-        if execution.empty and start is not None:
-            raise ValueError("execution.empty draws new weights, start reads those of a stage: set one.")
         with execution.building():
             self.transformer = Transformer(transformer)
         self.average = averaged(self.transformer, ema)
         execution.put_on(self.transformer)  # the average has no backward pass
         self.optimizer_config, self.text_drop, self.time_mean = optimizer, text_drop, time_mean
-        self.sampling, self.null_text, self.start = sampling, null_text, start
+        self.sampling, self.null_text = sampling, null_text
+        self.start = start
+        self._before: Before | None = None
         self.first_frame, self.path = first_frame, path
         self.checkpointing = execution.checkpointing
         self.parts = {split: LossParts() for split in ("train", "val")}
@@ -108,14 +109,19 @@ class T2VModule(L.LightningModule):
             "buckets": sorted(data.buckets),
             **_shape(max(index["buckets"], key=index["buckets"].get)),
         }
-        self.nulls = self._null_tokens(data)
-        check_fits(data, self.transformer.config, tuple(null.shape[1] for null in self.nulls))
+        nulls = null_tokens(data, self.null_text, self._facts["text"])
+        check_fits(data, self.transformer.config, tuple(null.shape[1] for null in nulls))
+        self.nulls = tuple(null.to(self.device) for null in nulls)
         self._count_by_bucket(data, stage)
         begins = RunFolder(self.trainer.default_root_dir).newest() is None  # Lightning does not know yet
         if stage == "fit" and self.start is not None and begins:
-            begin_with(self.start, self.transformer, self._facts)
-            if self.average is not None:
-                self.average.module.load_state_dict(self.transformer.state_dict())
+            self._before = open_before(self.start, self.transformer.config, self._facts)
+            if not next(self.parameters()).is_meta:
+                self._begin()
+
+    def on_fit_start(self) -> None:
+        """A model that was built empty is cut over its mesh by now, and may take the weights of `start`."""
+        self._begin()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A checkpoint of other latents is refused."""
@@ -215,13 +221,14 @@ class T2VModule(L.LightningModule):
             self._tae = (loaded.model,)
         return self._tae[0]
 
-    def _null_tokens(self, data: LatentData) -> tuple[Tensor, ...]:
-        """Each encoder's tokens "l d" of the null text: of the latents, or of encoders opened for it."""
-        tokens = data.null_tokens(self.null_text)
-        if tokens is None:
-            text = open_text(self._facts["text"], torch.device("cpu"))  # given up right after
-            tokens = [each.embedding[0] for each in TextSequence.of(text.encode([self.null_text]))]
-        return tuple(each.to(self.device) for each in tokens)
+    def _begin(self) -> None:
+        """Take the weights of the stage before, once."""
+        if self._before is None:
+            return
+        self._before.give(self.transformer)
+        self._before = None
+        if self.average is not None:
+            self.average.module.load_state_dict(self.transformer.state_dict())
 
     def _first_frames(self, batch: dict[str, Any], share: float) -> Tensor | None:
         """The condition of a batch in which a `share` of the clips is given its first frame."""

@@ -4,6 +4,7 @@ The paper doubles the spatial tables for the joint stage, adds one for up to 32 
 spatial ones for 768 px. It does not say how the new entries come about: docs/decisions/0018.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -14,6 +15,7 @@ from torch.nn.functional import interpolate
 from models.transformer.config import TransformerConfig
 from models.transformer.model import Transformer
 
+TABLES = ("position.time", "position.row", "position.column")  # in a model's state
 NEW_STD = 0.02  # of entries that no old one can speak for, about the last that can
 
 Grid = tuple[int, int, int]
@@ -32,8 +34,16 @@ def grow(
     with torch.device("meta"):
         grown = Transformer(config)
     state = model.state_dict()
-    for axis, (name, size, factor) in enumerate(zip(("time", "row", "column"), grid, scale, strict=True)):
-        key = f"position.{name}"
+    grown.load_state_dict({**state, **grow_tables(state, grid, scale, generator)}, assign=True)
+    return grown.requires_grad_(True)
+
+
+def grow_tables(
+    state: Mapping[str, Tensor], grid: Grid, scale: Grid, generator: torch.Generator | None = None
+) -> dict[str, Tensor]:
+    """The position tables TABLES of a model's `state`, grown as `grow` says; nothing else is read."""
+    grown = {}
+    for axis, (key, size, factor) in enumerate(zip(TABLES, grid, scale, strict=True)):
         needed = factor * len(state[key])
         if factor < 1 or size < needed:
             counted = ("frames", "rows", "columns")[axis]
@@ -41,9 +51,8 @@ def grow(
                 f"The {counted} grow from {len(state[key])} by {factor} to {needed}; "
                 f"a grid of {size} came. Give a grid of at least {needed} and a scale of at least 1."
             )
-        state[key] = grow_table(state[key], size, factor, generator)
-    grown.load_state_dict(state, assign=True)
-    return grown.requires_grad_(True)
+        grown[key] = grow_table(state[key], size, factor, generator)
+    return grown
 
 
 def grow_table(

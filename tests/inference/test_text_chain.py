@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import lightning_modules.null_text as null_text
 import lightning_modules.t2v as t2v
 from console import UserError
 from datamodules.latents import LatentData
@@ -115,8 +116,15 @@ class Opened:
         return text
 
 
+def watched(monkeypatch) -> Opened:
+    opened = Opened()
+    for module in (t2v, null_text):
+        monkeypatch.setattr(module, "open_text", opened)
+    return opened
+
+
 def test_a_fit_without_samples_opens_no_text_encoder(latents, tmp_path, spec, monkeypatch):
-    monkeypatch.setattr(t2v, "open_text", opened := Opened())
+    opened = watched(monkeypatch)
     module = trained(latents, tmp_path / "run", text_drop=0.5)
     assert opened.devices == []
     for found, tokens in zip(module.nulls, open_ensemble(spec).encode([""]), strict=True):
@@ -127,7 +135,7 @@ def test_a_fit_without_samples_opens_no_text_encoder(latents, tmp_path, spec, mo
 def test_another_null_text_or_older_latents_open_it_once_and_give_it_up(
     latents, tmp_path, spec, monkeypatch, older
 ):
-    monkeypatch.setattr(t2v, "open_text", opened := Opened())
+    opened = watched(monkeypatch)
     text = "" if older else "blurred"
     if older:
         forget_null(latents)

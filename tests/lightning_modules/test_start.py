@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from console import UserError
-from inference.weights import load_model, save_model
-from lightning_modules.start import SEED, Start, begin_with, check_resumed
+from inference.weights import describe_model, load_model, save_model, save_tensors
+from lightning_modules.start import SEED, Start, check_resumed, open_before
 from models.transformer import Transformer, TransformerConfig
 from models.transformer.grow import grow
 from tests.inference.conftest import scatter
@@ -18,6 +18,10 @@ CONFIG = TransformerConfig(
 )
 FACTS = {"tae": "t", "text": {"fingerprint": "x"}}
 GAINED = dataclasses.replace(CONFIG, extra_channels=5)
+
+
+def begin_with(start: Start | str, model: Transformer, facts: dict) -> None:
+    open_before(start, model.config, facts).give(model)
 
 
 def saved(tmp_path, config: TransformerConfig = CONFIG) -> str:
@@ -39,6 +43,14 @@ def test_from_a_model_with_the_channels_they_are_taken_too(tmp_path):
     model = Transformer(GAINED)
     begin_with(saved(tmp_path, GAINED), model, FACTS)
     assert model.state_dict()["extra.linear.weight"].any()
+
+
+def test_a_folder_whose_tensors_are_not_of_its_config_is_refused_before_one_is_taken(tmp_path):
+    tensors, description = Transformer(CONFIG).state_dict(), describe_model(Transformer(CONFIG), FACTS)
+    tensors["text.encoders.0.0.bias"] = torch.zeros(3)
+    save_tensors(tmp_path / "model", tensors, description)
+    with pytest.raises(UserError, match=r"'text.encoders.0.0.bias' is 3, the config needs 16"):
+        open_before(str(tmp_path / "model"), CONFIG, FACTS)
 
 
 def test_a_model_with_channels_does_not_begin_one_without(tmp_path):
