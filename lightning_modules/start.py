@@ -1,6 +1,6 @@
 """What a stage takes over from the one before: weights, if they mean the same here (Sec. 3.2.2, 3.7)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -61,8 +61,9 @@ class Before(NamedTuple):
 def open_before(start: Start | str, config: TransformerConfig, facts: Mapping[str, Any]) -> Before:
     """The stage before a model of `config` that trains under `facts`; of its weights, only tables are read.
 
-    Position tables grow by `start.scale` where `config` has larger ones. Any other shape, another TAE (unless
-    `start.new_tae`) or another text encoder is a UserError that names both sides.
+    Position tables grow by `start.scale` where `config` has larger ones. A UserError names both sides of any
+    other shape, another TAE (unless `start.new_tae`), text encoder or path, and of captions without a prefix
+    that those of then had.
     """
     start = Start(model=start) if isinstance(start, str) else start
     before = open_folder(start.model, expect=Transformer)
@@ -106,6 +107,31 @@ def _check_facts(start: Start, there: Mapping[str, Any], here: Mapping[str, Any]
                 f"'{start.model}' was trained on the {part} {old}, the latents here are of {new}. "
                 f"Encode the clips with the {part} of then{hint} or train without model.start."
             )
+    old, new = there.get("path", "straight"), here["path"]
+    if old != new:
+        raise UserError(
+            f"'{start.model}' was trained on the {old} path, model.path here is {new}: its velocities mean "
+            f"something else. Set model.path to {old}, or train without model.start."
+        )
+    old, new = _prefix(there), _prefix(here)
+    if _has_clips(there) and _has_clips(here) and not set(old) <= set(new):
+        raise UserError(
+            f"'{start.model}' was trained on captions behind {' '.join(old)}, those of the latents here are "
+            f"behind {' '.join(new) or 'nothing'}. Encode the clips with --prefix {' '.join(old)}, or train "
+            "without model.start."
+        )
+
+
+def _prefix(facts: Mapping[str, Any]) -> Sequence[str]:
+    """What stands before the captions of clips."""
+    text = facts.get("text")
+    return text.get("prefix", ()) if isinstance(text, Mapping) else ()
+
+
+def _has_clips(facts: Mapping[str, Any]) -> bool:
+    """Whether not all are images, whose captions never have a prefix (docs/decisions/0041)."""
+    frames = [int(bucket.rpartition("x")[2]) for bucket in facts.get("buckets", ())]
+    return max([facts.get("frames", 1), *frames]) > 1
 
 
 def check_resumed(there: Mapping[str, Any], here: Mapping[str, Any], *, fit: bool) -> None:

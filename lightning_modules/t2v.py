@@ -115,7 +115,8 @@ class T2VModule(L.LightningModule):
         self._count_by_bucket(data, stage)
         begins = RunFolder(self.trainer.default_root_dir).newest() is None  # Lightning does not know yet
         if stage == "fit" and self.start is not None and begins:
-            self._before = open_before(self.start, self.transformer.config, self._facts)
+            here = {**self._facts, "path": self.path}
+            self._before = open_before(self.start, self.transformer.config, here)
             if not next(self.parameters()).is_meta:
                 self._begin()
 

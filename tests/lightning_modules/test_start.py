@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from tests.inference.conftest import scatter
 CONFIG = TransformerConfig(
     width=16, layers=1, heads=2, feed_forward=16, latent_channels=4, grid=(2, 2, 2), text_widths=(6,)
 )
-FACTS = {"tae": "t", "text": {"fingerprint": "x"}}
+FACTS = {"tae": "t", "text": {"fingerprint": "x"}, "path": "straight"}
 GAINED = dataclasses.replace(CONFIG, extra_channels=5)
 
 
@@ -24,8 +26,8 @@ def begin_with(start: Start | str, model: Transformer, facts: dict) -> None:
     open_before(start, model.config, facts).give(model)
 
 
-def saved(tmp_path, config: TransformerConfig = CONFIG) -> str:
-    save_model(tmp_path / "model", scatter(Transformer(config), 0), FACTS)
+def saved(tmp_path, config: TransformerConfig = CONFIG, **facts: Any) -> str:
+    save_model(tmp_path / "model", scatter(Transformer(config), 0), {**FACTS, **facts})
     return str(tmp_path / "model")
 
 
@@ -113,7 +115,64 @@ def test_another_tae_is_taken_where_it_is_meant_and_another_text_encoder_never(t
         model.state_dict()["position.row"], load_model(start.model).model.state_dict()["position.row"]
     )
     with pytest.raises(UserError, match="text encoder x, the latents here are of new"):
-        begin_with(start, Transformer(CONFIG), {"tae": "new", "text": "new"})
+        begin_with(start, Transformer(CONFIG), {**FACTS, "tae": "new", "text": "new"})
+
+
+@pytest.mark.parametrize(("old", "new"), [("straight", "cosine"), ("cosine", "straight")])
+def test_another_path_is_refused_with_both(tmp_path, old, new):
+    folder = saved(tmp_path, path=old)
+    begin_with(folder, Transformer(CONFIG), {**FACTS, "path": old})
+    with pytest.raises(
+        UserError, match=rf"trained on the {old} path, model\.path here is {new}: .* to {old}"
+    ):
+        begin_with(folder, Transformer(CONFIG), {**FACTS, "path": new})
+
+
+def test_a_model_that_says_nothing_of_its_path_had_the_straight_one(tmp_path):
+    before = {key: value for key, value in FACTS.items() if key != "path"}
+    save_model(tmp_path / "model", scatter(Transformer(CONFIG), 0), before)
+    begin_with(str(tmp_path / "model"), Transformer(CONFIG), FACTS)
+    with pytest.raises(UserError, match="trained on the straight path"):
+        begin_with(str(tmp_path / "model"), Transformer(CONFIG), {**FACTS, "path": "cosine"})
+
+
+def worded(*prefix: str, buckets: Sequence[str] = ("32x32x1", "32x32x16")) -> dict:
+    """Facts of latents whose captions stand behind `prefix`."""
+    return {**FACTS, "text": {"fingerprint": "x", "prefix": list(prefix)}, "buckets": list(buckets)}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (["fps"], [], "behind fps, those of the latents here are behind nothing.*--prefix fps,"),
+        (["fps", "camera"], ["fps"], "behind fps camera, those of the latents here are behind fps"),
+    ],
+)
+def test_clips_without_a_prefix_that_those_of_then_had_are_refused_with_both(tmp_path, old, new, said):
+    with pytest.raises(UserError, match=said):
+        begin_with(saved(tmp_path, **worded(*old)), Transformer(CONFIG), worded(*new))
+
+
+@pytest.mark.parametrize(
+    ("before", "here"),
+    [
+        (worded("fps"), worded("fps")),
+        (worded(), worded("fps", "camera")),  # a stage may teach one
+        (worded("fps", buckets=["32x32x1"]), worded()),  # images never had it
+        (worded("fps"), worded(buckets=["64x64x1"])),  # nor have these
+        ({**worded("fps", buckets=[]), "frames": 1}, worded()),
+    ],
+)
+def test_a_prefix_may_be_gained_and_images_have_none(tmp_path, before, here):
+    model = Transformer(CONFIG)
+    begin_with(saved(tmp_path, **before), model, here)
+    assert model.state_dict()["output.linear.weight"].any()
+
+
+def test_an_older_model_of_clips_is_known_by_its_frames(tmp_path):
+    before = {**worded("fps", buckets=[]), "frames": 16}
+    with pytest.raises(UserError, match="behind fps, those"):
+        begin_with(saved(tmp_path, **before), Transformer(CONFIG), worded())
 
 
 @pytest.mark.parametrize("scale", [(1, 1), (0, 1, 1)])
