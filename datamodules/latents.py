@@ -4,6 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
 from typing_extensions import override
 
 from console import UserError
@@ -91,6 +94,25 @@ class LatentData(ShardData):
         """Which TAE and text encoder made the training set, and the latents' statistics."""
         index = self.open("train").index
         return {key: index[key] for key in FACTS}
+
+    def null_tokens(self, text: str) -> list[Tensor] | None:
+        """Each text encoder's tokens "l d" of the null `text`, without opening one.
+
+        None: `encode` wrote those of another text, or an older `encode` wrote none.
+        """
+        shards = self.open("train")
+        null = shards.index.get("null")
+        if null is None or null["text"] != text:
+            return None
+        path = shards.folder / null["file"]
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return [torch.from_numpy(arrays[name]) for name in sorted(arrays)]
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"'{path}', the null text of these latents, cannot be read ({error}). Copy it again, or make "
+                f"it anew with: {MADE_BY}"
+            ) from error
 
     @property
     @override

@@ -25,12 +25,13 @@ from inference.pipeline import Shape
 from inference.shards import INDEX, Sample, npy, npz, read_index, read_samples, write_samples
 from inference.statistics import COMMAND
 from models.tae.moments import LatentMoments
-from storage import fingerprint, hash_file, write_json
+from storage import atomic_path, fingerprint, hash_file, write_json
 
 VERSION = 1  # raise it when the same clips would give other latents
 FORMAT = 1  # of the index
 SPLITS = ("train", "val")
 RECEIPTS = ".receipts"
+NULL = "null.npz"  # beside the index: the empty text, which stands for none, as training needs it
 FAR = 2.0  # times the deviation of a channel: what a flow trained on unit latents should not be given
 
 
@@ -53,7 +54,7 @@ def encode(shards: Path, tae: Path, out: Path, options: EncodeOptions, *, replac
         with ticking("Encoding clips", sum(row["samples"] for _, row in todo)) as tick:
             for split, row in todo:
                 _encode_shard(shards / split, row, out / split, encoders, tick)
-    elif all((out / split / INDEX).is_file() for split in indices):
+    elif all(_is_whole(out / split) for split in indices):
         return f"{out} is complete: nothing to do."
     return _write_indices(out, indices, mark, encoders)
 
@@ -91,6 +92,12 @@ def _take_over(out: Path, mark: str, replace: bool) -> None:
     for folder in leftovers:
         shutil.rmtree(folder)
     write_json(note, mark)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether there is an index, and the null text that it names; older versions wrote none."""
+    file = folder / INDEX
+    return file.is_file() and "null" in json.loads(file.read_text()) and (folder / NULL).is_file()
 
 
 def _receipt(folder: Path, file: str) -> Path:
@@ -180,6 +187,8 @@ def _write_indices(out: Path, indices: dict[str, Any], mark: str, encoders: Enco
     shared = {"format": FORMAT, "fingerprint": mark, **encoders.facts(), "fps": _usual_fps(receipts["train"])}
     _compare(receipts["train"], encoders)
     _find_all(receipts["train"], encoders.picked)
+    shared["null"] = {"text": "", "file": NULL}
+    null = npz(**encoders.embeddings([""])[0])
     for split in receipts:
         rows = [receipt["row"] for receipt in receipts[split]]
         buckets: Counter[str] = Counter()
@@ -191,6 +200,8 @@ def _write_indices(out: Path, indices: dict[str, Any], mark: str, encoders: Enco
             "buckets": dict(buckets),
             "left_out": [key for receipt in receipts[split] for key in receipt["left_out"]],
         }
+        with atomic_path(out / split / NULL) as temporary:
+            temporary.write_bytes(null)
         write_json(out / split / INDEX, {**shared, **own})
     counts = ", ".join(
         f"{sum(receipt['row']['samples'] for receipt in receipts[split])} {split}" for split in receipts

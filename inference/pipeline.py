@@ -35,7 +35,7 @@ class Shape:
 
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:
-    """Transformer, TAE and text encoder on one device, with the facts the transformer was trained under."""
+    """Transformer and TAE on one device, text encoder on any, and the facts that the first trained under."""
 
     transformer: Transformer
     tae: TAE

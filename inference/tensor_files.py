@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -61,14 +62,35 @@ def tensor_files(folder: Path, stem: str = STEM) -> list[Path]:
 
 def read_tensors(folder: Path, stem: str = STEM) -> dict[str, Tensor]:
     """All tensors of the folder, on the CPU."""
-    tensors: dict[str, torch.Tensor] = {}
+    return dict(each_tensor(folder, stem))
+
+
+def each_tensor(
+    folder: Path, stem: str = STEM, only: Collection[str] | None = None
+) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of the folder, or of `only`, on the CPU; each is read when its turn comes."""
+    for file in _opened(folder, stem):
+        for key in file.keys():  # noqa: SIM118, not a dict
+            if only is None or key in only:
+                yield key, file.get_tensor(key)
+
+
+def empty_tensors(folder: Path, stem: str = STEM) -> dict[str, Tensor]:
+    """Names and shapes of all tensors of the folder, on the meta device; none is read."""
+    return {
+        key: torch.empty(file.get_slice(key).get_shape(), device="meta")
+        for file in _opened(folder, stem)
+        for key in file.keys()  # noqa: SIM118, not a dict
+    }
+
+
+def _opened(folder: Path, stem: str) -> Iterator[Any]:
     for path in tensor_files(folder, stem):
         try:
             with safe_open(path, framework="pt", device="cpu") as file:
-                tensors.update({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118, not a dict
+                yield file
         except SafetensorError as error:
             raise UserError(f"{path} cannot be read ({error}). Copy the folder again.") from error
-    return tensors
 
 
 def hash_tensors(folder: Path, stem: str = STEM) -> str:

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from console import UserError
-from inference.tensor_files import hash_tensors, read_tensors, tensor_files, write_tensors
+from inference.tensor_files import empty_tensors, hash_tensors, read_tensors, tensor_files, write_tensors
 from storage import sync, write_json
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -42,6 +42,19 @@ class LoadedModel(NamedTuple, Generic[Model]):
     model: Model
     facts: dict[str, Any]
     hash: str
+
+
+class ModelFolder(NamedTuple):
+    """A model folder of which all was read but the tensors."""
+
+    path: Path
+    """Where it is at this moment."""
+    kind: type[nn.Module]
+    """Class of the model."""
+    config: Any
+    """Its shape."""
+    facts: dict[str, Any]
+    """Stored with it."""
 
 
 def save_model(
@@ -95,6 +108,15 @@ def load_model(folder: Path | str, expect: type[nn.Module] | str | None = None) 
 
     `expect` is the class that it must be, such as TAE, or its name in KNOWN.
     """
+    opened = open_folder(folder, expect)
+    with torch.random.fork_rng(devices=[]):  # building draws numbers; the caller's generator stays as it was
+        model = opened.kind(opened.config)
+    fill(model, read_tensors(opened.path), _misfit(opened.path))
+    return LoadedModel(model.eval().requires_grad_(False), opened.facts, hash_tensors(opened.path))
+
+
+def open_folder(folder: Path | str, expect: type[nn.Module] | str | None = None) -> ModelFolder:
+    """What a model folder says of itself, as `load_model` reads it; no tensor is read."""
     folder = Path(folder)
     if (
         not folder.exists() and _aside(folder).exists()
@@ -104,16 +126,24 @@ def load_model(folder: Path | str, expect: type[nn.Module] | str | None = None) 
     name = described["model"]
     model_class, config_class = _classes(folder, name)
     config = build_config(folder, config_class, described["config"])
-    with torch.random.fork_rng(devices=[]):  # building draws numbers; the caller's generator stays as it was
-        model = model_class(config)
-    fill(model, read_tensors(folder), f"{folder / TENSORS} does not fit {folder / CONFIG}")
-    return LoadedModel(model.eval().requires_grad_(False), described["facts"], hash_tensors(folder))
+    return ModelFolder(folder, model_class, config, described["facts"])
+
+
+def check_tensors(opened: ModelFolder) -> None:
+    """Compare names and shapes of a folder's tensors with its config, as `load_model` does; none is read."""
+    with torch.device("meta"):
+        needed = opened.kind(opened.config).state_dict()
+    _compare(empty_tensors(opened.path), needed, _misfit(opened.path))
 
 
 def fill(model: nn.Module, tensors: dict[str, torch.Tensor], fault: str) -> None:
     """Load `tensors` into `model`; where they do not fit, a UserError that begins with `fault` names them."""
     _compare(tensors, model.state_dict(), fault)
     model.load_state_dict(tensors)
+
+
+def _misfit(folder: Path) -> str:
+    return f"{folder / TENSORS} does not fit {folder / CONFIG}"
 
 
 def _name_of(model: type[nn.Module]) -> str:

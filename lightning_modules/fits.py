@@ -4,13 +4,11 @@ from console import UserError
 from datamodules.budget import TokenCount
 from datamodules.latent_format import MADE_BY
 from datamodules.latents import LatentData
-from models.text import TextEncoder, TextEnsemble
-from models.text.ensemble import encoders_of
 from models.transformer import TransformerConfig
 
 
-def check_fits(data: LatentData, config: TransformerConfig, text: TextEncoder | TextEnsemble) -> None:
-    """Compare channels, sizes, text widths and, where tokens are counted, patches.
+def check_fits(data: LatentData, config: TransformerConfig, widths: tuple[int, ...]) -> None:
+    """Compare channels, sizes, `widths` of the text encoders and, where tokens are counted, patches.
 
     Raises:
         UserError: With both sides of what differs, and the keys to set.
@@ -27,7 +25,8 @@ def check_fits(data: LatentData, config: TransformerConfig, text: TextEncoder | 
             f"data.patch is {data.patch}, transformer.patch {config.patch}: data.tokens would count other "
             "tokens than the model's. Set data.patch to the latter."
         )
-    count = TokenCount.of_index(config.patch, data.open("train").index)
+    index = data.open("train").index
+    count = TokenCount.of_index(config.patch, index)
     grids = {bucket: count.grid(bucket) for bucket in data.buckets}
     needed = [max(sizes) for sizes in zip(*grids.values(), strict=True)]
     if any(size > table for size, table in zip(needed, config.grid, strict=True)):
@@ -35,9 +34,9 @@ def check_fits(data: LatentData, config: TransformerConfig, text: TextEncoder | 
             f"The clips in '{data.folder('train')}' ({', '.join(grids)}) have up to {needed} tokens in time, "
             f"rows and columns; transformer.grid is {list(config.grid)}. Raise it to at least {needed}."
         )
-    widths = tuple(encoder.width for encoder in encoders_of(text))
     if widths != config.text_widths:
+        encoder = index["text_encoder"]["encoder"]
         raise UserError(
-            f"The latents' text encoder '{text.name}' is {list(widths)} wide; transformer.text_widths is "
+            f"The latents' text encoder '{encoder}' is {list(widths)} wide; transformer.text_widths is "
             f"{list(config.text_widths)}. Set it to {list(widths)}, or encode the clips with another --text."
         )

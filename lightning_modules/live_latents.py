@@ -122,6 +122,12 @@ class LiveLatentData(LatentData):
         return shards._replace(index={**shards.index, **facts, "fingerprint": mark, "fps": fps})
 
     @override
+    def null_tokens(self, text: str) -> list[Tensor]:
+        """By the encoder that reads the captions."""
+        tokens = self.encoders.embeddings([text])[0]
+        return [torch.from_numpy(tokens[name]) for name in sorted(tokens)]
+
+    @override
     def format(self, split: str) -> Any:
         return super().format(split) if "images" in split else FramesFormat()
 

@@ -1,15 +1,20 @@
 """What a stage takes over from the one before: weights, if they mean the same here (Sec. 3.2.2, 3.7)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from console import UserError
-from inference.weights import load_model
-from models.transformer import Transformer
-from models.transformer.grow import grow
+from inference.tensor_files import each_tensor
+from inference.weights import ModelFolder, check_tensors, open_folder
+from models.transformer import Transformer, TransformerConfig
+from models.transformer.grow import TABLES, Grid, grow_tables
+from parallel.sharding import shard_of
 
 SEED = 0  # of new entries of position tables, as of `inference.run grow`
 
@@ -33,18 +38,37 @@ class Start:
             raise ValueError(f"start.scale is {self.scale}; it needs three numbers of at least 1.")
 
 
-def begin_with(start: Start | str, transformer: Transformer, facts: Mapping[str, Any]) -> None:
-    """Copy the weights of the stage before into `transformer`, which trains under `facts`.
+class Before(NamedTuple):
+    """The stage before, whose weights a model may take: what `open_before` let through."""
 
-    Position tables grow by `start.scale` where `transformer` has larger ones; extra channels that only
-    `transformer` has stay as they were built: zero, without effect. Any other shape, another TAE (unless
-    `start.new_tae`) or another text encoder is a UserError that names both sides.
+    folder: Path
+    tables: dict[str, Tensor]
+    """Position tables that have grown; empty where none has."""
+
+    @torch.no_grad()
+    def give(self, transformer: Transformer) -> None:
+        """Copy its weights into `transformer`, whole or cut over a mesh, where each process takes its parts.
+
+        One tensor at a time is in memory beside it. No process waits for another. Extra channels that only
+        `transformer` has stay as they were built: zero, without effect.
+        """
+        state = transformer.state_dict()
+        kept = state.keys() - self.tables.keys()
+        for name, value in chain(self.tables.items(), each_tensor(self.folder, only=kept)):
+            state[name].copy_(shard_of(value, state[name]))
+
+
+def open_before(start: Start | str, config: TransformerConfig, facts: Mapping[str, Any]) -> Before:
+    """The stage before a model of `config` that trains under `facts`; of its weights, only tables are read.
+
+    Position tables grow by `start.scale` where `config` has larger ones. A UserError names both sides of any
+    other shape, another TAE (unless `start.new_tae`), text encoder or path, and of captions without a prefix
+    that those of then had.
     """
     start = Start(model=start) if isinstance(start, str) else start
-    before = load_model(start.model, expect=Transformer)
-    here, there = asdict(transformer.config), asdict(before.model.config)
-    gains = there["extra_channels"] == 0
-    if gains:
+    before = open_folder(start.model, expect=Transformer)
+    here, there = asdict(config), asdict(before.config)
+    if there["extra_channels"] == 0:
         there["extra_channels"] = here["extra_channels"]
     names = [name for name in here if here[name] != there[name] and name != "grid"]
     if names:
@@ -53,18 +77,20 @@ def begin_with(start: Start | str, transformer: Transformer, facts: Mapping[str,
             f"'{start.model}' has another shape than model.transformer: {differ}. Only its grid may grow. "
             "Change the rest in one of the two."
         )
-    model = _grown(before.model, transformer, start)
+    check_tensors(before)
+    tables = _grown(before, config.grid, start)
     _check_facts(start, before.facts, facts)
-    transformer.load_state_dict(model.state_dict(), strict=not gains)
+    return Before(before.path, tables)
 
 
-def _grown(before: Transformer, transformer: Transformer, start: Start) -> Transformer:
-    """The model before with the position tables that `transformer` has."""
-    there, here = before.config.grid, transformer.config.grid
+def _grown(before: ModelFolder, here: Grid, start: Start) -> dict[str, Tensor]:
+    """The position tables of the model before as a grid `here` has them; empty where they are those."""
+    there = before.config.grid
     if (there, start.scale) == (here, (1, 1, 1)):
-        return before
+        return {}
+    tables = dict(each_tensor(before.path, only=TABLES))
     try:
-        return grow(before, here, start.scale, torch.Generator().manual_seed(SEED))
+        return grow_tables(tables, here, start.scale, torch.Generator().manual_seed(SEED))
     except ValueError as error:
         raise UserError(
             f"The position tables {list(there)} of '{start.model}' do not grow into transformer.grid "
@@ -81,6 +107,31 @@ def _check_facts(start: Start, there: Mapping[str, Any], here: Mapping[str, Any]
                 f"'{start.model}' was trained on the {part} {old}, the latents here are of {new}. "
                 f"Encode the clips with the {part} of then{hint} or train without model.start."
             )
+    old, new = there.get("path", "straight"), here["path"]
+    if old != new:
+        raise UserError(
+            f"'{start.model}' was trained on the {old} path, model.path here is {new}: its velocities mean "
+            f"something else. Set model.path to {old}, or train without model.start."
+        )
+    old, new = _prefix(there), _prefix(here)
+    if _has_clips(there) and _has_clips(here) and not set(old) <= set(new):
+        raise UserError(
+            f"'{start.model}' was trained on captions behind {' '.join(old)}, those of the latents here are "
+            f"behind {' '.join(new) or 'nothing'}. Encode the clips with --prefix {' '.join(old)}, or train "
+            "without model.start."
+        )
+
+
+def _prefix(facts: Mapping[str, Any]) -> Sequence[str]:
+    """What stands before the captions of clips."""
+    text = facts.get("text")
+    return text.get("prefix", ()) if isinstance(text, Mapping) else ()
+
+
+def _has_clips(facts: Mapping[str, Any]) -> bool:
+    """Whether not all are images, whose captions never have a prefix (docs/decisions/0041)."""
+    frames = [int(bucket.rpartition("x")[2]) for bucket in facts.get("buckets", ())]
+    return max([facts.get("frames", 1), *frames]) > 1
 
 
 def check_resumed(there: Mapping[str, Any], here: Mapping[str, Any], *, fit: bool) -> None:

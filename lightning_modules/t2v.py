@@ -18,6 +18,7 @@ from flow.loss import flow_matching_loss
 from flow.path import PATHS
 from inference.pipeline import Pipeline, open_text
 from inference.prompts import Request
+from inference.rates import usual_rate
 from inference.sampling import Sampling
 from inference.t2v import generate, to_values
 from inference.weights import load_model
@@ -25,9 +26,10 @@ from lightning_modules.average import averaged, follow
 from lightning_modules.fits import check_fits
 from lightning_modules.held_out import HeldOutParts
 from lightning_modules.loss_parts import TIMES, LossParts
+from lightning_modules.null_text import null_tokens
 from lightning_modules.optimization import OptimizerConfig, optimizer_and_schedule
 from lightning_modules.run_folder import RunFolder
-from lightning_modules.start import Start, begin_with, check_resumed
+from lightning_modules.start import Before, Start, check_resumed, open_before
 from lightning_modules.work import Work, work_of
 from models.conditioning.first_frame import channels, first_frame
 from models.text import TextEncoder, TextEnsemble, TextSequence, TextTokens
@@ -81,14 +83,13 @@ class T2VModule(L.LightningModule):
                 f"first_frame must be in [0, 1], and above 0 transformer.extra_channels must be {needed}; "
                 f"{first_frame} and {transformer.extra_channels} came."
             )
-        if execution.empty and start is not None:
-            raise ValueError("execution.empty draws new weights, start reads those of a stage: set one.")
         with execution.building():
             self.transformer = Transformer(transformer)
         self.average = averaged(self.transformer, ema)
         execution.put_on(self.transformer)  # the average has no backward pass
         self.optimizer_config, self.text_drop, self.time_mean = optimizer, text_drop, time_mean
         self.sampling, self.null_text, self.start = sampling, null_text, start
+        self._before: Before | None = None
         self.first_frame, self.path = first_frame, path
         self.checkpointing = execution.checkpointing
         self.parts, self.held_out_parts = LossParts(), HeldOutParts()
@@ -105,19 +106,32 @@ class T2VModule(L.LightningModule):
         if not isinstance(data, LatentData):
             raise UserError(f"T2V trains on datamodules.latents.LatentData; {type(data).__name__} came.")
         index = data.open("train").index
+        usual, rates = max(index["buckets"], key=index["buckets"].get), index.get("rates", {})
         self._facts = {
-            **{key: index[key] for key in ("tae", "tae_path", "latent_mean", "latent_std", "fps")},
+            **{key: index[key] for key in ("tae", "tae_path", "latent_mean", "latent_std")},
+            "rates": rates,
+            "fps": usual_rate(rates, usual) or index["fps"],
             "text": index["text_encoder"],
             "buckets": sorted(data.buckets),
-            **_shape(max(index["buckets"], key=index["buckets"].get)),
+            **_shape(usual),
         }
-        check_fits(data, self.transformer.config, self.text)
+        nulls = null_tokens(data, self.null_text, self._facts["text"])
+        check_fits(data, self.transformer.config, tuple(null.shape[1] for null in nulls))
+        self.nulls = tuple(null.to(self.device) for null in nulls)
         self._count_by_bucket(data, stage)
         begins = RunFolder(self.trainer.default_root_dir).newest() is None  # Lightning does not know yet
         if stage == "fit" and self.start is not None and begins:
-            begin_with(self.start, self.transformer, self._facts)
-            if self.average is not None:
-                self.average.module.load_state_dict(self.transformer.state_dict())
+            here = {**self._facts, "path": self.path}
+            self._before = open_before(self.start, self.transformer.config, here)
+
+    def on_fit_start(self) -> None:
+        """Take the weights of `start`: a model that was built empty is cut over its mesh by now."""
+        if self._before is None:
+            return
+        self._before.give(self.transformer)
+        self._before = None
+        if self.average is not None:
+            self.average.module.load_state_dict(self.transformer.state_dict())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A checkpoint of other latents is refused."""
@@ -202,13 +216,10 @@ class T2VModule(L.LightningModule):
 
     @cached_property
     def text(self) -> TextEncoder | TextEnsemble:
-        """The encoder of the latents' captions; not a submodule, so that no checkpoint holds it."""
-        return open_text(self._facts["text"], self.device)
-
-    @cached_property
-    def nulls(self) -> tuple[Tensor, ...]:
-        """Each encoder's tokens "l d" of the null text."""
-        return tuple(tokens.embedding[0] for tokens in TextSequence.of(self.text.encode([self.null_text])))
+        """The encoder of the latents' captions, opened for samples alone; no submodule, so that no checkpoint
+        holds it, and in the host's memory: the paper's would take a quarter of a GPU's.
+        """
+        return open_text(self._facts["text"], torch.device("cpu"))
 
     @property
     def tae(self) -> Any:

@@ -33,8 +33,8 @@ class Execution:
     checkpointing: Checkpointing = "none"
     """What is dropped and computed again in the backward pass: none, selective or full."""
     empty: bool = False
-    """Build the model without weights; MeshStrategy draws them block by block as it shards them. For models
-    that do not fit the memory of a process."""
+    """Build the model without weights; MeshStrategy draws them block by block as it shards them, and those of
+    model.start are read into the shards. For models that do not fit the memory of a process."""
     compile: bool = False
     """Compile each block: minutes at the start, faster steps after."""
 

@@ -5,6 +5,7 @@ for up to 32 latent frames, and triples the spatial ones for 768 px. It does not
 about: docs/decisions/0018.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn.functional import interpolate
 from models.transformer.config import TransformerConfig
 from models.transformer.model import Transformer
 
+TABLES = ("position.time", "position.row", "position.column")  # in a model's state
 NEW_STD = 0.02  # of entries that no old one can speak for, about the last that can
 
 Grid = tuple[int, int, int]
@@ -34,8 +36,16 @@ def grow(
     with torch.device("meta"):
         grown = Transformer(config)
     state = model.state_dict()
-    for axis, (name, size, factor) in enumerate(zip(("time", "row", "column"), grid, scale, strict=True)):
-        key = f"position.{name}"
+    grown.load_state_dict({**state, **grow_tables(state, grid, scale, generator)}, assign=True)
+    return grown.requires_grad_(True)
+
+
+def grow_tables(
+    state: Mapping[str, Tensor], grid: Grid, scale: Grid, generator: torch.Generator | None = None
+) -> dict[str, Tensor]:
+    """The position tables TABLES of a model's `state`, grown as `grow` says; nothing else is read."""
+    grown = {}
+    for axis, (key, size, factor) in enumerate(zip(TABLES, grid, scale, strict=True)):
         needed = factor * len(state[key])
         if factor < 1 or size < needed:
             counted = ("frames", "rows", "columns")[axis]
@@ -43,9 +53,8 @@ def grow(
                 f"The {counted} grow from {len(state[key])} by {factor} to {needed}; "
                 f"a grid of {size} came. Give a grid of at least {needed} and a scale of at least 1."
             )
-        state[key] = grow_table(state[key], size, factor, generator)
-    grown.load_state_dict(state, assign=True)
-    return grown.requires_grad_(True)
+        grown[key] = grow_table(state[key], size, factor, generator)
+    return grown
 
 
 def grow_table(

@@ -100,7 +100,15 @@ def write_latents(  # noqa: PLR0913
 ) -> Path:
     """A set of train/ and val/ shards of encoded clips, so many of each bucket; text n has 1 + n % 4 tokens
     of each of `widths`, first frame n, if there is one, 5 + 3 n everywhere."""
-    facts = {"tae": "t" * 64, "text": "minilm", "compression": [8, 8, 8]}
+    facts = {
+        "tae": "t" * 64,
+        "tae_path": "tae",
+        "compression": [8, 8, 8],
+        "fps": 8.0,
+        "text": "minilm",
+        "text_encoder": {"encoder": "minilm", "fingerprint": "minilm", "max_tokens": 64},
+        "null": {"text": "", "file": "null.npz"},
+    }
     statistics = {"latent_mean": [2.0] * channels, "latent_std": [3.0] * channels}
     rng = np.random.default_rng(0)
     for split, count in (("train", train), ("val", val)):
@@ -113,6 +121,9 @@ def write_latents(  # noqa: PLR0913
             ]
             names[f"shard-{place:06d}.tar"] = bucket
             write_shard(out / split / f"shard-{place:06d}.tar", samples)
+        nulls = [np.ones((1, width), np.float32) for width in widths]
+        named = {f"embedding{place or ''}": null for place, null in enumerate(nulls)}
+        np.savez(out / split / "null.npz", **named)
         write_index(out / split, names, **facts, **statistics)
     return out
 

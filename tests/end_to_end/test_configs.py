@@ -57,6 +57,13 @@ def test_a_stage_builds_its_model_and_its_data(path: Path, monkeypatch: pytest.M
     assert all(parameter.is_meta for parameter in parameters)
 
 
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("paper/t2*.yaml")), ids=name)
+def test_the_papers_30b_is_never_built_whole_on_a_process(path: Path) -> None:
+    import yaml
+
+    assert yaml.safe_load(path.read_text())["model"]["init_args"]["execution"]["empty"] is True
+
+
 @pytest.mark.parametrize("path", CURATION, ids=name)
 def test_a_curation_config_has_only_settings_that_exist(path: Path) -> None:
     from curation.config import load

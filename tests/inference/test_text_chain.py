@@ -1,13 +1,17 @@
 """UL2, MetaCLIP and ByT5 together, from captions over cached embeddings and training to a clip."""
 
+import gc
 import json
 import warnings
+import weakref
 
 import lightning as L
 import numpy as np
 import pytest
 import torch
 
+import lightning_modules.null_text as null_text
+import lightning_modules.t2v as t2v
 from console import UserError
 from datamodules.latents import LatentData
 from inference.encode import EncodeOptions, encode
@@ -18,6 +22,7 @@ from inference.t2v import Sampling, generate, sample_latent
 from inference.weights import load_model, save_model
 from lightning_modules.optimization import OptimizerConfig
 from lightning_modules.t2v import T2VModule
+from models.text.ensemble import open_text as open_ensemble
 from models.transformer import TransformerConfig
 from tests.models.text.tiny_encoders import byt5_folder, metaclip_folder, ul2_folder
 
@@ -95,6 +100,77 @@ def test_a_model_trains_on_them_and_generates_with_them(latents, tmp_path):
     alone = sample_latent(pipeline, asked[:1], fast, pipeline.shape)
     torch.testing.assert_close(alone[0], one, atol=1e-4, rtol=1e-4)
     assert generate(pipeline, asked, fast).shape == (2, 8, 32, 32, 3)
+
+
+class Opened:
+    """Stands for `open_text`; counts encoders, and notes whether the last is still held."""
+
+    def __init__(self) -> None:
+        self.devices: list[str] = []
+        self.held = lambda: None
+
+    def __call__(self, facts, device):
+        self.devices.append(str(device))
+        text = open_text(facts, device)
+        self.held = weakref.ref(text)
+        return text
+
+
+def watched(monkeypatch) -> Opened:
+    opened = Opened()
+    for module in (t2v, null_text):
+        monkeypatch.setattr(module, "open_text", opened)
+    return opened
+
+
+def test_a_fit_without_samples_opens_no_text_encoder(latents, tmp_path, spec, monkeypatch):
+    opened = watched(monkeypatch)
+    module = trained(latents, tmp_path / "run", text_drop=0.5)
+    assert opened.devices == []
+    for found, tokens in zip(module.nulls, open_ensemble(spec).encode([""]), strict=True):
+        torch.testing.assert_close(found, tokens.embedding[0])
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_another_null_text_or_older_latents_open_it_once_and_give_it_up(
+    latents, tmp_path, spec, monkeypatch, older
+):
+    opened = watched(monkeypatch)
+    text = "" if older else "blurred"
+    if older:
+        forget_null(latents)
+    module = trained(latents, tmp_path / "run", null_text=text, text_drop=0.5)
+    assert opened.devices == ["cpu"]
+    gc.collect()
+    assert opened.held() is None
+    for found, tokens in zip(module.nulls, open_ensemble(spec).encode([text]), strict=True):
+        torch.testing.assert_close(found, tokens.embedding[0])
+
+
+def test_encoding_once_more_adds_the_null_text_that_older_latents_lack(latents, shards, model_folders, spec):
+    before = (latents / "train" / INDEX).read_bytes()
+    options = EncodeOptions(text=spec, prefix=("fps", "camera"))
+    assert "nothing to do" in encode(shards, model_folders[0], latents, options)
+    forget_null(latents)
+    encode(shards, model_folders[0], latents, options)
+    assert (latents / "train" / INDEX).read_bytes() == before
+    assert [each.shape[1] for each in LatentData(str(latents)).null_tokens("")] == [16, 8, 12]
+
+
+def test_a_null_text_that_cannot_be_read_is_named(latents):
+    for damage in (lambda path: path.write_bytes(b"PK"), lambda path: path.unlink()):
+        damage(latents / "train" / "null.npz")
+        with pytest.raises(UserError, match=r"null\.npz', the null text of these latents, cannot be read"):
+            LatentData(str(latents)).null_tokens("")
+
+
+def forget_null(latents) -> None:
+    """As an older `encode` left the folder."""
+    for split in ("train", "val"):
+        index = json.loads((latents / split / INDEX).read_text())
+        del index["null"]
+        (latents / split / INDEX).write_text(json.dumps(index))
+        (latents / split / "null.npz").unlink()
 
 
 def test_the_next_stage_begins_with_the_weights_of_the_one_before(latents, tmp_path):

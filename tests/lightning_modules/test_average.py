@@ -4,14 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules.average import Average, averaged, follow
+from lightning_modules.average import averaged, follow, share_of_new
 
 
 def test_the_average_follows_at_first_and_then_holds_its_decay():
-    average = Average(0.99)
-    weight, held = torch.ones(1), torch.zeros(1)
-    assert average(held, weight, 0).item() == pytest.approx(0.9)
-    assert average(held, weight, 10_000).item() == pytest.approx(0.01)
+    shares = share_of_new(torch.tensor([0.0, 1.0, 10.0, 10_000.0]), 0.99)
+    assert shares.tolist() == pytest.approx([1, 9 / 11, 9 / 20, 0.01])
 
 
 def test_it_begins_where_the_weights_stand_and_follows_them():
@@ -27,6 +25,23 @@ def test_it_begins_where_the_weights_stand_and_follows_them():
     expected = torch.lerp(torch.tensor(2.0), torch.lerp(torch.tensor(1.0), torch.tensor(0.0), 2 / 11), 3 / 12)
     torch.testing.assert_close(average.module.weight, expected.expand(2, 2))
     assert not torch.equal(average.module.weight, start)
+
+
+def test_it_follows_without_a_look_at_any_number():
+    """The meta device has none: a wait for a GPU would be an error here."""
+    model = nn.Linear(2, 2, device="meta")
+    average = averaged(model, 0.5).to("meta")
+    model.weight.grad = torch.ones_like(model.weight)
+    follow(average, model)
+
+
+def test_buffers_are_those_of_the_model():
+    model = nn.BatchNorm1d(2)
+    average = averaged(model, 0.5)
+    model.running_mean.fill_(3.0)
+    model.weight.grad = torch.ones(2)
+    follow(average, model)
+    assert torch.equal(average.module.running_mean, model.running_mean)
 
 
 def test_nothing_is_differentiated_through_it():

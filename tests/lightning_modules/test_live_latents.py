@@ -66,6 +66,8 @@ def test_what_a_stage_reads_of_the_latents_is_the_same(both):
     for key in ("tae", "tae_path", "text", "text_encoder", "latent_mean", "latent_std", "compression", "fps"):
         assert found[key] == index[key]
     assert made.buckets == index["buckets"]
+    (theirs,), (mine,) = LatentData(str(both[0])).null_tokens(""), made.null_tokens("")
+    torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
 
 
 def test_another_tae_text_or_prefix_is_other_data_to_a_resumed_run(both):

@@ -2,13 +2,15 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
 
 from console import UserError
-from inference.weights import load_model, save_model
-from lightning_modules.start import SEED, Start, begin_with, check_resumed
+from inference.weights import describe_model, load_model, save_model, save_tensors
+from lightning_modules.start import SEED, Start, check_resumed, open_before
 from models.transformer import Transformer, TransformerConfig
 from models.transformer.grow import grow
 from tests.inference.conftest import scatter
@@ -16,12 +18,16 @@ from tests.inference.conftest import scatter
 CONFIG = TransformerConfig(
     width=16, layers=1, heads=2, feed_forward=16, latent_channels=4, grid=(2, 2, 2), text_widths=(6,)
 )
-FACTS = {"tae": "t", "text": {"fingerprint": "x"}}
+FACTS = {"tae": "t", "text": {"fingerprint": "x"}, "path": "straight"}
 GAINED = dataclasses.replace(CONFIG, extra_channels=5)
 
 
-def saved(tmp_path, config: TransformerConfig = CONFIG) -> str:
-    save_model(tmp_path / "model", scatter(Transformer(config), 0), FACTS)
+def begin_with(start: Start | str, model: Transformer, facts: dict) -> None:
+    open_before(start, model.config, facts).give(model)
+
+
+def saved(tmp_path, config: TransformerConfig = CONFIG, **facts: Any) -> str:
+    save_model(tmp_path / "model", scatter(Transformer(config), 0), {**FACTS, **facts})
     return str(tmp_path / "model")
 
 
@@ -39,6 +45,14 @@ def test_from_a_model_with_the_channels_they_are_taken_too(tmp_path):
     model = Transformer(GAINED)
     begin_with(saved(tmp_path, GAINED), model, FACTS)
     assert model.state_dict()["extra.linear.weight"].any()
+
+
+def test_a_folder_whose_tensors_are_not_of_its_config_is_refused_before_one_is_taken(tmp_path):
+    tensors, description = Transformer(CONFIG).state_dict(), describe_model(Transformer(CONFIG), FACTS)
+    tensors["text.encoders.0.0.bias"] = torch.zeros(3)
+    save_tensors(tmp_path / "model", tensors, description)
+    with pytest.raises(UserError, match=r"'text.encoders.0.0.bias' is 3, the config needs 16"):
+        open_before(str(tmp_path / "model"), CONFIG, FACTS)
 
 
 def test_a_model_with_channels_does_not_begin_one_without(tmp_path):
@@ -101,7 +115,64 @@ def test_another_tae_is_taken_where_it_is_meant_and_another_text_encoder_never(t
         model.state_dict()["position.row"], load_model(start.model).model.state_dict()["position.row"]
     )
     with pytest.raises(UserError, match="text encoder x, the latents here are of new"):
-        begin_with(start, Transformer(CONFIG), {"tae": "new", "text": "new"})
+        begin_with(start, Transformer(CONFIG), {**FACTS, "tae": "new", "text": "new"})
+
+
+@pytest.mark.parametrize(("old", "new"), [("straight", "cosine"), ("cosine", "straight")])
+def test_another_path_is_refused_with_both(tmp_path, old, new):
+    folder = saved(tmp_path, path=old)
+    begin_with(folder, Transformer(CONFIG), {**FACTS, "path": old})
+    with pytest.raises(
+        UserError, match=rf"trained on the {old} path, model\.path here is {new}: .* to {old}"
+    ):
+        begin_with(folder, Transformer(CONFIG), {**FACTS, "path": new})
+
+
+def test_a_model_that_says_nothing_of_its_path_had_the_straight_one(tmp_path):
+    before = {key: value for key, value in FACTS.items() if key != "path"}
+    save_model(tmp_path / "model", scatter(Transformer(CONFIG), 0), before)
+    begin_with(str(tmp_path / "model"), Transformer(CONFIG), FACTS)
+    with pytest.raises(UserError, match="trained on the straight path"):
+        begin_with(str(tmp_path / "model"), Transformer(CONFIG), {**FACTS, "path": "cosine"})
+
+
+def worded(*prefix: str, buckets: Sequence[str] = ("32x32x1", "32x32x16")) -> dict:
+    """Facts of latents whose captions stand behind `prefix`."""
+    return {**FACTS, "text": {"fingerprint": "x", "prefix": list(prefix)}, "buckets": list(buckets)}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (["fps"], [], "behind fps, those of the latents here are behind nothing.*--prefix fps,"),
+        (["fps", "camera"], ["fps"], "behind fps camera, those of the latents here are behind fps"),
+    ],
+)
+def test_clips_without_a_prefix_that_those_of_then_had_are_refused_with_both(tmp_path, old, new, said):
+    with pytest.raises(UserError, match=said):
+        begin_with(saved(tmp_path, **worded(*old)), Transformer(CONFIG), worded(*new))
+
+
+@pytest.mark.parametrize(
+    ("before", "here"),
+    [
+        (worded("fps"), worded("fps")),
+        (worded(), worded("fps", "camera")),  # a stage may teach one
+        (worded("fps", buckets=["32x32x1"]), worded()),  # images never had it
+        (worded("fps"), worded(buckets=["64x64x1"])),  # nor have these
+        ({**worded("fps", buckets=[]), "frames": 1}, worded()),
+    ],
+)
+def test_a_prefix_may_be_gained_and_images_have_none(tmp_path, before, here):
+    model = Transformer(CONFIG)
+    begin_with(saved(tmp_path, **before), model, here)
+    assert model.state_dict()["output.linear.weight"].any()
+
+
+def test_an_older_model_of_clips_is_known_by_its_frames(tmp_path):
+    before = {**worded("fps", buckets=[]), "frames": 16}
+    with pytest.raises(UserError, match="behind fps, those"):
+        begin_with(saved(tmp_path, **before), Transformer(CONFIG), worded())
 
 
 @pytest.mark.parametrize("scale", [(1, 1), (0, 1, 1)])
