@@ -2,7 +2,7 @@
 
 import json
 import tarfile
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ from datamodules.stream import Raw
 from inference.clips import Frames, bucket_shape, decode_clip
 from inference.encoders import EncodeOptions, Encoders, open_encoders
 from inference.picked import Picked
+from inference.rates import rates_of
 from inference.shards import Sample
 from storage import fingerprint
 
@@ -143,8 +144,8 @@ class LiveLatentData(LatentData):
             return super().open(split)
         shards, facts = ShardData.open(self, split), self.encoders.facts()
         mark = fingerprint([shards.fingerprint, facts, self._encode.prefix, self._encode.first_frame])
-        fps = _usual_fps(shards) if split == "train" else None
-        return shards._replace(index={**shards.index, **facts, "fingerprint": mark, "fps": fps})
+        rates = rates_of(_rates(shards)) if split == "train" else {}
+        return shards._replace(index={**shards.index, **facts, "fingerprint": mark, **rates})
 
     @override
     def format(self, split: str) -> Any:
@@ -164,7 +165,7 @@ class LiveLatentData(LatentData):
         video: Tensor = batch["video"]
         frames, facts, encoders = list(video.cpu().numpy()), batch["described"], self.encoders
         latents = encoders.latents(frames)
-        texts = encoders.embeddings([encoders.worded(each) for each in facts])
+        texts = encoders.embeddings([encoders.worded(each, video.shape[1]) for each in facts])
         form, image = LatentFormat(*self._statistics, self.max_tokens), batch.get("image", False)
         firsts: list[Any] = [None] * len(frames)
         if encoders.first_frame and not image:
@@ -185,13 +186,11 @@ class LiveLatentData(LatentData):
         return self.encoders.statistics.mean.tolist(), self.encoders.statistics.std.tolist()
 
 
-def _usual_fps(shards: ShardSet) -> float:
-    """The most frequent frame rate, from the JSON of all clips; videos are passed over."""
-    fps: Counter[float] = Counter()
+def _rates(shards: ShardSet) -> Iterator[tuple[str, float, int]]:
+    """Bucket and frame rate of each clip, from the JSON of all; videos are passed over."""
     for shard in shards.shards:
         with tarfile.open(shard.path) as tar:
             for member in tar:
                 file = tar.extractfile(member) if member.name.endswith(".json") else None
                 if file is not None:
-                    fps[float(json.load(file)["fps"])] += 1
-    return fps.most_common(1)[0][0]
+                    yield shard.bucket, float(json.load(file)["fps"]), 1

@@ -16,6 +16,7 @@ from flow.loss import at_quantiles, flow_matching_loss
 from flow.path import PATHS
 from inference.pipeline import Pipeline, open_text
 from inference.prompts import Request
+from inference.rates import usual_rate
 from inference.sampling import Sampling
 from inference.t2v import generate, to_values
 from inference.weights import load_model
@@ -102,11 +103,14 @@ class T2VModule(L.LightningModule):
         if not isinstance(data, LatentData):
             raise UserError(f"T2V trains on datamodules.latents.LatentData; {type(data).__name__} came.")
         index = data.open("train").index
+        usual = max(index["buckets"], key=index["buckets"].get)
         self._facts = {
-            **{key: index[key] for key in ("tae", "tae_path", "latent_mean", "latent_std", "fps")},
+            **{key: index[key] for key in ("tae", "tae_path", "latent_mean", "latent_std")},
+            "rates": (rates := index.get("rates", {})),
+            "fps": usual_rate(rates, usual) or index["fps"],
             "text": index["text_encoder"],
             "buckets": sorted(data.buckets),
-            **_shape(max(index["buckets"], key=index["buckets"].get)),
+            **_shape(usual),
         }
         check_fits(data, self.transformer.config, self.text)
         self._count_by_bucket(data, stage)

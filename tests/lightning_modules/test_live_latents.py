@@ -67,7 +67,17 @@ def test_every_batch_is_the_cached_one(both, settings):
 def test_what_a_stage_reads_of_the_latents_is_the_same(both):
     index, made = json.loads((both[0] / "train" / INDEX).read_text()), live(both[1])
     found = made.open("train").index
-    for key in ("tae", "tae_path", "text", "text_encoder", "latent_mean", "latent_std", "compression", "fps"):
+    for key in (
+        "tae",
+        "tae_path",
+        "text",
+        "text_encoder",
+        "latent_mean",
+        "latent_std",
+        "compression",
+        "fps",
+        "rates",
+    ):
         assert found[key] == index[key]
     assert made.buckets == index["buckets"]
 
@@ -80,7 +90,7 @@ def test_another_tae_text_or_prefix_is_other_data_to_a_resumed_run(both):
 
 
 def test_images_of_a_folder_of_their_own_pass(both, shards, model_folders, tmp_path):  # noqa: F811
-    picked = dataclasses.replace(OPTIONS, picked=Picked(images=True))
+    picked = dataclasses.replace(OPTIONS, prefix=(), picked=Picked(images=True))
     encode(shards, model_folders[0], tmp_path / "images", picked)
     made = live(both[1], batch_size=2, images=LatentImages(share=0.5, latents=str(tmp_path / "images")))
     batches = [made.on_after_batch_transfer(batch, 0) for batch in made.train_dataloader()]
@@ -115,12 +125,8 @@ def seen(loader) -> dict:
 
 @pytest.mark.parametrize("memory", [True, False])
 def test_a_cut_file_is_left_out_unless_its_frames_suffice_as_encode_does(
-    uneven,
-    model_folders,
-    memory,
-    tmp_path,
-    capfd,  # noqa: F811
-):
+    uneven, model_folders, memory, tmp_path, capfd  # noqa: F811
+):  # fmt: skip
     data = live({"shards": str(uneven), "tae": str(model_folders[0])}, batch_size=2, memory=memory)
     mine = {
         key: latent
