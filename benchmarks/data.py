@@ -31,7 +31,6 @@ from rich.table import Table
 
 from console import UserError, command
 from datamodules.clips import ClipData
-from datamodules.decode import middle
 from datamodules.latent_format import pad_text
 from datamodules.latents import LatentData
 from datamodules.loader import StreamConfig
@@ -79,8 +78,14 @@ def with_decord(sample: dict[str, Any]) -> tuple[Any, ...]:
 
     facts = json.loads(sample["json"])
     reader = decord.VideoReader(io.BytesIO(sample["mp4"]), num_threads=1)
-    wanted = list(middle(len(reader), Bucket.parse(facts["bucket"]).frames))
-    return reader.get_batch(wanted).asnumpy(), sample["__key__"], facts.get("caption") or "", facts["fps"]
+    needed = Bucket.parse(facts["bucket"]).frames
+    start = (len(reader) - needed) // 2
+    return (
+        reader.get_batch(list(range(start, start + needed))).asnumpy(),
+        sample["__key__"],
+        facts.get("caption") or "",
+        facts["fps"],
+    )
 
 
 class WithNumpy:

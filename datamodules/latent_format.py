@@ -19,7 +19,8 @@ MaxTokens = int | list[int] | None  # of all text encoders, or of each in their 
 class Encoded(NamedTuple):
     """One clip: latent float32 [t c h w], normalised; valid tokens float32 [l d] of each text encoder.
 
-    `first` [1 c h w] is the normalised latent of the first frame alone, where the shards have it.
+    `first` [1 c h w] is the normalised latent of the first frame alone, where the shards have it, and
+    `first_text` its caption's tokens, where videos have a prefix that single frames have not.
     """
 
     latent: np.ndarray
@@ -29,6 +30,7 @@ class Encoded(NamedTuple):
     fps: float
     first: np.ndarray | None = None
     bucket: str = ""
+    first_text: list[np.ndarray] | None = None
 
 
 class LatentFormat:
@@ -53,14 +55,13 @@ class LatentFormat:
                 f"The latent of '{clip_id}' has {latent.shape[1]} channels; its index has statistics of "
                 f"{len(self.mean)}. Make the shards anew: {MADE_BY}"
             )
-        with np.load(io.BytesIO(raw["text.npz"]), allow_pickle=False) as arrays:
-            text = [arrays[name] for name in sorted(arrays)]  # embedding, embedding1, embedding2
-        facts = json.loads(raw["json"])
+        facts, text = json.loads(raw["json"]), read_text(raw["text.npz"])
         latent, first = self.normalised(latent), None
+        alone = read_text(raw["first.text.npz"]) if "first.text.npz" in raw else None
         if "first.npy" in raw:
             first = self.normalised(np.load(io.BytesIO(raw["first.npy"]), allow_pickle=False))
         about = {"caption": facts.get("caption") or "", "fps": float(facts["fps"]), "bucket": facts["bucket"]}
-        return Encoded(latent, text, clip_id, first=first, **about)
+        return Encoded(latent, text, clip_id, first=first, first_text=alone, **about)
 
     def normalised(self, latent: np.ndarray) -> np.ndarray:
         """To zero mean and unit deviation per channel, float32."""
@@ -98,6 +99,12 @@ def text_limits(max_tokens: MaxTokens, encoders: int) -> tuple[int | None, ...]:
             "number for all, or a number for each in their order."
         )
     return tuple(max_tokens)
+
+
+def read_text(data: bytes) -> list[np.ndarray]:
+    """The tokens [l d] of each text encoder: embedding, embedding1, embedding2."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return [arrays[name] for name in sorted(arrays)]
 
 
 def pad_text(texts: list[np.ndarray], max_tokens: int | None) -> tuple[Tensor, Tensor]:

@@ -46,7 +46,12 @@ class FirstFrameFormat(LatentFormat):
                 f"Encode with --first-frame ({MADE_BY} --first-frame ...), or name a folder in "
                 "data.images.latents."
             )
-        images = [item._replace(latent=item.first, bucket=image_bucket(item.bucket)) for item in items]
+        images = [
+            item._replace(
+                latent=item.first, text=item.first_text or item.text, bucket=image_bucket(item.bucket)
+            )
+            for item in items
+        ]
         return super().collate([image._replace(first=None) for image in images], numbers, epoch)
 
 

@@ -154,11 +154,9 @@ class LatentData(ShardData):
         if self.images.latents:
             order = replace(self._order, batch_size=sizes, seed=seed)
             return JointLoader(videos, self._loader("images", order), self.images.share)
-        shards, source = self._sources["train"]
-        of_videos = {name: sizes[image_bucket(name)] for name in shards.buckets}
+        of_videos = {name: sizes[image_bucket(name)] for name in self._sources["train"][0].buckets}
         order = replace(self._order, batch_size=of_videos, seed=seed)
-        source = source.shown_as(self._form(FirstFrameFormat))
-        images = BatchLoader(shards, order, source, self._share(), self._excluded("train"))
+        images = self._loader("train", order, self._form(FirstFrameFormat))
         return JointLoader(videos, images, self.images.share)
 
     @override

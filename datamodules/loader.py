@@ -1,7 +1,7 @@
 """BatchLoader: an endless row of epochs that Lightning can stop and go on with in the middle of one."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -10,9 +10,15 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from console import UserError
+from datamodules.decode import UnreadableError
 from datamodules.plan import Batch, Order, epoch_batches, rank_batches, steps_in
 from datamodules.shards import ShardSet
 from datamodules.stream import Raw, stream_batches
+
+NOTHING = (
+    "Not one of the {} samples that came next from '{}' can be read; the warnings above say why. Make the "
+    "shards anew; or type the same command again, which leaves these out."
+)
 
 
 class Format(Protocol):
@@ -53,7 +59,17 @@ class StreamConfig:
     """Shards of a lane that are shuffled together; their bytes wait in memory."""
 
 
-Source = Callable[[Sequence[Batch], int | None], Iterator[Any]]
+class Made(NamedTuple):
+    """A batch, the numbers of its samples, and why others of its plan are not in it."""
+
+    batch: Any
+    numbers: Batch
+    unread: Mapping[int, Mapping[str, str]]
+    stands_in: bool = False
+    """Its samples come elsewhere, too, and here for a batch of which nothing could be read."""
+
+
+Source = Callable[[Sequence[Batch], int | None], Iterator[Any]]  # of Made
 
 
 class BatchLoader:
@@ -61,7 +77,7 @@ class BatchLoader:
     handed, not those prefetched, so that any number of ranks can go on: each remaining sample comes once.
 
     The format's batches get one more key, "repeated": True where the samples are no rank's turn but fill up a
-    short last round (`plan.Dealt`). What is averaged over an epoch leaves them out.
+    short last round (`plan.Dealt`) or stand in for others. What is averaged over an epoch leaves them out.
     """
 
     def __init__(
@@ -71,8 +87,10 @@ class BatchLoader:
         source: Source,
         share: Share,
         excluded: Collection[int] = frozenset(),
+        on_unread: Callable[[Mapping[int, Mapping[str, str]]], None] = lambda unread: None,
     ) -> None:
-        """`excluded` are numbers of samples that are left out of the batches that hold them."""
+        """`excluded` are numbers of samples that are left out of the batches that hold them; `on_unread` is
+        told of others that could not be read."""
         self.waited = 0.0  # seconds that the caller spent waiting here
         self.shift = 0  # batches by which a loaded state moved this rank within the epoch
         self._shards = shards
@@ -80,6 +98,7 @@ class BatchLoader:
         self._source = source
         self._share = share
         self._excluded = frozenset(excluded)
+        self._on_unread = on_unread
         self._epoch = 0
         self._dealt = 0  # batches of the epoch's plan that were handed out, of all ranks
         self._before_last = (0, 0)
@@ -101,19 +120,21 @@ class BatchLoader:
         epoch, left, ranks = self._epoch, self._left(), self._share.ranks
         plan = [planned.batch for planned in self._plan(epoch)]
         mine = list(rank_batches(plan, *self._share, begin=len(plan) - len(left)))
-        batches = self._source([dealt.batch for dealt in mine], epoch if self._order.shuffle else None)
-        for step, (numbers, repeated) in enumerate(mine, start=1):
+        shuffled = epoch if self._order.shuffle else None
+        batches = stood_in(self._source([dealt.batch for dealt in mine], shuffled))
+        for step, dealt in enumerate(mine, start=1):
             began = time.perf_counter()
-            batch = next(batches)
+            made = next(batches)
             self.waited += time.perf_counter() - began
-            if isinstance(batch, UserError):  # from a worker, where a raise would bury it in a traceback
-                raise batch
+            self._on_unread(made.unread)
+            if not len(made.numbers):
+                raise UserError(NOTHING.format(len(made.unread), self._shards.folder))
             self._before_last = (self._epoch, self._dealt)
-            self._handed_out = numbers
+            self._handed_out = made.numbers
             self._dealt = left[min(step * ranks, len(left)) - 1].position + 1
             if step == len(mine):  # the caller may not come back for the end of the iteration
                 self._epoch, self._dealt = epoch + 1, 0
-            yield {**batch, "repeated": repeated}
+            yield {**made.batch, "repeated": dealt.repeated or made.stands_in}
 
     @property
     def position(self) -> int:
@@ -174,12 +195,42 @@ def moved(state: dict[str, Any], position: int, length: int) -> int:
     return position - state["position"] if state["position"] else length - state["length"]
 
 
+class Unread(dict[str, str]):
+    """What stands in the place of an item that could not be read: its "clip_id" and the "reason"."""
+
+
+def read_item(form: Format, raw: Raw) -> Any:
+    """The item of a sample, or an Unread."""
+    try:
+        return form.decode(raw)
+    except UnreadableError as error:
+        return Unread(clip_id=raw["__key__"], reason=str(error))
+
+
+def stood_in(batches: Iterator[Any]) -> Iterator[Made]:
+    """The batches of a source. In the place of one of which nothing could be read, the one before it comes
+    again, or the one after it twice: the other ranks make a step there, too."""
+    last, due = None, []
+    for made in batches:
+        if isinstance(made, UserError):  # from a worker, where a raise would bury it in a traceback
+            raise made
+        due.append(made)
+        last = made if len(made.numbers) else last
+        if last is not None:
+            yield from (last._replace(unread=each.unread, stands_in=each is not last) for each in due)
+            due = []
+    if due:
+        yield Made(None, np.empty(0, np.int64), {n: why for each in due for n, why in each.unread.items()})
+
+
 class MemorySource:
-    """Batches of items that were decoded before."""
+    """Batches of items that were decoded before. `unread` are the numbers of those that could not be: they
+    must be excluded."""
 
     def __init__(self, items: Sequence[Any], form: Format) -> None:
         self._items = items
         self._format = form
+        self.unread = frozenset(number for number, item in enumerate(items) if isinstance(item, Unread))
 
     def shown_as(self, form: Format) -> "MemorySource":
         """The same items in batches of another format."""
@@ -187,7 +238,8 @@ class MemorySource:
 
     def __call__(self, planned: Sequence[Batch], epoch: int | None) -> Iterator[Any]:
         for batch in planned:
-            yield self._format.collate([self._items[number] for number in batch], batch, epoch)
+            items = [self._items[number] for number in batch]
+            yield Made(self._format.collate(items, batch, epoch), batch, {})
 
 
 class StreamSource:
@@ -228,7 +280,13 @@ class PlannedBatches(IterableDataset):
         mine = self._planned if worker is None else self._planned[worker.id :: worker.num_workers]
         try:
             for numbers, raws in zip(mine, stream_batches(self._shards, mine), strict=True):
-                items = [self._format.decode(raw) for raw in raws]
-                yield self._format.collate(items, numbers, self._epoch)
+                yield self._made(numbers, [read_item(self._format, raw) for raw in raws])
         except UserError as error:
             yield error
+
+    def _made(self, numbers: Batch, read: list[Any]) -> Made:
+        good = np.array([not isinstance(item, Unread) for item in read])
+        unread = {int(numbers[place]): read[place] for place in np.flatnonzero(~good)}
+        items = [read[place] for place in np.flatnonzero(good)]
+        batch = self._format.collate(items, numbers[good], self._epoch) if items else None
+        return Made(batch, numbers[good], unread)

@@ -1,5 +1,7 @@
 """ShardData: a set of shards with train/ and val/ as Lightning's loaders, kept in memory or streamed."""
 
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,16 @@ from lightning.pytorch import LightningDataModule
 from typing_extensions import override
 
 from console import track
-from datamodules.loader import BatchLoader, Format, MemorySource, Share, StreamConfig, StreamSource
+from datamodules.loader import (
+    BatchLoader,
+    Format,
+    MemorySource,
+    Share,
+    StreamConfig,
+    StreamSource,
+    Unread,
+    read_item,
+)
 from datamodules.plan import Order
 from datamodules.quarantine import Quarantine
 from datamodules.shards import ShardSet, open_shards, read_samples
@@ -36,6 +47,8 @@ class ShardData(LightningDataModule):
         self._stream = stream
         self._order = order if stream is None else replace(order, lanes=stream.lanes, window=stream.window)
         self._sources: dict[str, Any] = {}
+        self._excluded: dict[str, frozenset[int]] = {}
+        self._told: set[tuple[str, int]] = set()  # samples that the user has been told of
 
     def format(self, split: str) -> Format:
         """How samples of "train" or "val" become batches."""
@@ -75,6 +88,8 @@ class ShardData(LightningDataModule):
             if split not in self._sources:
                 shards = self.open(split)
                 self._sources[split] = (shards, self._source(shards, split))
+            # here, between two barriers: while one process reads it no other can have begun to add to it
+            self._excluded[split] = self._quarantined(split) | self._unread(split)
 
     @override
     def train_dataloader(self) -> BatchLoader:
@@ -94,24 +109,45 @@ class ShardData(LightningDataModule):
     def predict_dataloader(self) -> BatchLoader | list[BatchLoader]:
         return self.val_dataloader()
 
-    def _loader(self, split: str, order: Order) -> BatchLoader:
+    def _loader(self, split: str, order: Order, form: Format | None = None) -> BatchLoader:
+        """The batches of a split in that order; `form` shows its samples in another form."""
         shards, source = self._sources[split]
-        return BatchLoader(shards, order, source, self._share(), self._excluded(split))
+        if form is not None:
+            source = source.shown_as(form)
 
-    def _excluded(self, split: str) -> frozenset[int]:
+        def set_aside(unread: Mapping[int, Mapping[str, str]]) -> None:
+            self._set_aside(split, shards, unread)
+
+        return BatchLoader(shards, order, source, self._share(), self._excluded[split], set_aside)
+
+    def _quarantined(self, split: str) -> frozenset[int]:
         """Samples that the run's training leaves out."""
         if split not in self.training_splits or self.trainer is None:
             return frozenset()
         return Quarantine(self.trainer.default_root_dir).numbers(self._sources[split][0].fingerprint)
+
+    def _unread(self, split: str) -> frozenset[int]:
+        """Samples that could not be read into memory."""
+        source = self._sources[split][1]
+        return source.unread if isinstance(source, MemorySource) else frozenset()
+
+    def _set_aside(self, split: str, shards: ShardSet, unread: Mapping[int, Mapping[str, str]]) -> None:
+        """Warn of samples that cannot be read, once; those of training are put into the run's quarantine."""
+        new = {number: why for number, why in unread.items() if (split, number) not in self._told}
+        self._told.update((split, number) for number in new)
+        for why in new.values():
+            print(f"warning: left out a sample of {split}: {why['reason']}", file=sys.stderr)
+        if new and split in self.training_splits and self.trainer is not None:
+            Quarantine(self.trainer.default_root_dir).add(shards.fingerprint, new)
 
     def _source(self, shards: ShardSet, split: str) -> MemorySource | StreamSource:
         form = self.format(split)
         if self._stream is not None:
             return StreamSource(shards, form, self._stream.num_workers)
         raws = (raw for shard in shards.shards for raw in read_samples(shard))
-        return MemorySource(
-            [form.decode(raw) for raw in track(raws, f"Reading {split}", shards.samples)], form
-        )
+        items = [read_item(form, raw) for raw in track(raws, f"Reading {split}", shards.samples)]
+        self._set_aside(split, shards, {n: item for n, item in enumerate(items) if isinstance(item, Unread)})
+        return MemorySource(items, form)
 
     def _share(self) -> Share:
         """Which part of the data this process trains on; the strategy knows who shares samples with whom."""

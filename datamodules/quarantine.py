@@ -1,10 +1,14 @@
-"""Quarantine: samples that training leaves out since a run went wrong on them, in a file for people too.
+"""Quarantine: samples that training leaves out since a run went wrong on them or could not read them, in a
+file for people too.
 
-{"<fingerprint of the data>": {"<number of the sample>": {"clip_id": ..., "step": ..., "reason": ...}}}
+{"<fingerprint of the data>": {"<number of the sample>": {"clip_id": ..., "reason": ..., "step": ...}}}
 """
 
+import fcntl
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +29,12 @@ class Quarantine:
         return frozenset(map(int, self._read().get(data, {})))
 
     def add(self, data: str, samples: Mapping[int, Mapping[str, Any]]) -> None:
-        """Leave `samples` out from now on, with what is to be known of each."""
-        content = self._read()
-        known = content.get(data, {})
-        content[data] = {**known, **{str(number): dict(facts) for number, facts in samples.items()}}
-        write_json(self.path, content)
+        """Leave `samples` out from now on, with what is to be known of each; any process may say so."""
+        with _alone_in(self.path.parent):
+            content = self._read()
+            known = content.get(data, {})
+            content[data] = {**known, **{str(number): dict(facts) for number, facts in samples.items()}}
+            write_json(self.path, content)
 
     def _read(self) -> dict[str, dict[str, Any]]:
         try:
@@ -42,3 +47,15 @@ class Quarantine:
             raise UserError(
                 f"'{self.path}' is no list of samples ({error}). Mend it, or remove it to train on all again."
             ) from error
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """One process at a time; the kernel lets go with the process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)

@@ -37,6 +37,9 @@ class Bucket(NamedTuple):
             raise UserError(f"'{name}' is no bucket; a bucket is WIDTHxHEIGHTxFRAMES, as 64x64x16.")
         return cls(*map(int, parts))
 
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}x{self.frames}"
+
 
 class ShardSet(NamedTuple):
     """The shards of one split in the order of its index, which numbers the samples: 0 to `samples` - 1."""

@@ -120,7 +120,7 @@ def _ceilings(pipeline: Pipeline, prompts: Prompts) -> dict[str, Any]:
     rng = np.random.default_rng((prompts.seed, prompts.count))
     scenes = held_out_scenes(rng, prompts.count, prompts.camera, prompts.counted, prompts.staging)
     expected = [expect(scene) for scene in scenes]
-    shape, fps = pipeline.shape, pipeline.facts["fps"]
+    shape, fps = pipeline.shape, pipeline.rate(pipeline.shape)
     true = [render(scene, shape.width, shape.height, shape.frames, fps) for scene in scenes]
     passed = [reconstruct(pipeline.tae, clip) for clip in true]
     return {

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from console import UserError
+from inference.rates import merged as merged_rates
 from inference.weights import LoadedModel, load_model, save_model
 from models.transformer import Transformer
 
@@ -85,6 +86,8 @@ def average_models(sources: Sequence[Source], out: Path) -> Averaged:
     facts = {**models[0].facts, "average_of": about}
     if buckets := sorted({bucket for loaded in models for bucket in loaded.facts.get("buckets", ())}):
         facts["buckets"] = buckets
+    if rates := merged_rates(loaded.facts.get("rates", {}) for loaded in models):
+        facts["rates"] = rates
     digest = save_model(out, merged, facts)
     return Averaged(digest, shares, tuple(distances), departing)
 
@@ -146,6 +149,6 @@ def _distances(
 
 def _departing(facts: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     """Facts that differ and do not change what the numbers mean; the average has those of the first."""
-    own = {"buckets", "average_of", *MEANING}
+    own = {"buckets", "rates", "average_of", *MEANING}
     keys = sorted({key for each in facts for key in each} - own)
     return tuple(key for key in keys if any(each.get(key) != facts[0].get(key) for each in facts))

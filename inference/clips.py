@@ -1,16 +1,15 @@
 """A sample of a curated shard to the frames that a model reads: as many as its bucket has, of its size."""
 
-import io
 import json
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from console import UserError
 from inference.pipeline import Shape
 from inference.shards import Sample
-from inference.video import read_video
+from inference.video import pixels_of
+from inference.window import UnreadableError, Window, decode
 
 
 class Frames(NamedTuple):
@@ -20,6 +19,8 @@ class Frames(NamedTuple):
     frames: np.ndarray
     described: bytes
     facts: dict[str, Any]
+    times: np.ndarray | None = None
+    """Seconds at which the frames are shown, where all of the clip are here."""
 
 
 def bucket_shape(bucket: str) -> Shape:
@@ -28,18 +29,18 @@ def bucket_shape(bucket: str) -> Shape:
     return Shape(frames=frames, height=height, width=width)
 
 
-def decode_clip(sample: Sample, shape: Shape) -> Frames:
-    """The middle frames of a sample, as many as `shape` has and of its size."""
+def decode_clip(sample: Sample, shape: Shape, *, whole: bool = False) -> Frames:
+    """The middle frames of a sample, as many as `shape` has, at the rate of its JSON and of the size of
+    `shape`; or the `whole` clip, of which a window is drawn later. Too few are an UnreadableError."""
     missing = {"mp4", "json"} - set(sample.files)
     if missing:
-        raise UserError(f"the sample has no {' and no '.join(sorted(missing))}")
-    frames = read_video(io.BytesIO(sample.files["mp4"]))
-    if len(frames) < shape.frames:
-        raise UserError(f"the clip has {len(frames)} frames; its bucket {shape} needs {shape.frames}")
-    start = (len(frames) - shape.frames) // 2
-    middle = frames[start : start + shape.frames]
-    sized = np.stack([cover(frame, shape.width, shape.height) for frame in middle])
-    return Frames(sample.key, sized, sample.files["json"], json.loads(sample.files["json"]))
+        raise UnreadableError(f"the sample has no {' and no '.join(sorted(missing))}")
+    facts = json.loads(sample.files["json"])
+    clip = decode(sample.files["mp4"])
+    chosen = clip.choose(Window(frames=shape.frames, fps=float(facts["fps"])))
+    pictures = clip.frames if whole else [clip.frames[index] for index in chosen]
+    sized = np.stack([cover(pixels_of(frame), shape.width, shape.height) for frame in pictures])
+    return Frames(sample.key, sized, sample.files["json"], facts, clip.times if whole else None)
 
 
 def cover(frame: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -22,6 +22,7 @@ from inference.encoders import EncodeOptions, Encoders, open_encoders
 from inference.jobs import OnStep, ticking
 from inference.picked import Picked
 from inference.pipeline import Shape
+from inference.rates import rates_of
 from inference.shards import INDEX, Sample, npy, npz, read_index, read_samples, write_samples
 from inference.statistics import COMMAND
 from models.tae.moments import LatentMoments
@@ -63,6 +64,7 @@ def _mark(indices: dict[str, Any], encoders: Encoders, options: EncodeOptions) -
     """What latents depend on."""
     marks = [VERSION, indices, encoders.tae.hash, encoders.text.fingerprint]
     marks += [options.prefix] * bool(options.prefix) + ["first"] * options.first_frame + options.picked.marks
+    marks += ["its caption alone"] * bool(options.first_frame and options.prefix)
     marks += [{"sure": options.sure}] * ("camera" in options.prefix and options.sure != EncodeOptions.sure)
     return fingerprint(marks if options.tile is None else [*marks, {"tile": options.tile}])
 
@@ -131,16 +133,25 @@ def _encoded(
     silent = 0  # about the camera
     for batch in _batches(_clips(source, shape, encoders.picked, totals, tick), encoders.batch):
         latents = encoders.latents([clip.frames for clip in batch])
-        embeddings = encoders.embeddings([encoders.worded(clip.facts) for clip in batch])
-        images = encoders.latents([clip.frames[:1] for clip in batch]) if encoders.first_frame else latents
+        embeddings = encoders.embeddings([encoders.worded(clip.facts, shape.frames) for clip in batch])
+        firsts = _firsts(batch, encoders) if encoders.first_frame else [{}] * len(batch)
         silent += sum(not encoders.camera(clip.facts) for clip in batch)
-        for clip, latent, embedding, image in zip(batch, latents, embeddings, images, strict=True):
+        for clip, latent, embedding, first in zip(batch, latents, embeddings, firsts, strict=True):
             totals.add(latent, clip.facts["fps"])
             files = {"json": clip.described, "latent.npy": npy(latent), "text.npz": npz(**embedding)}
-            yield Sample(clip.key, {**files, "first.npy": npy(image)} if encoders.first_frame else files)
+            yield Sample(clip.key, {**files, **first})
             tick(1)
     if silent and "camera" in encoders.prefix:
         print(f"warning: {silent} clips of {source} name no camera_motion that is sure", file=sys.stderr)
+
+
+def _firsts(batch: list[Frames], encoders: Encoders) -> list[dict[str, bytes]]:
+    """The first frames of clips as images, each with its caption where videos have a prefix before it."""
+    files = [{"first.npy": npy(latent)} for latent in encoders.latents([clip.frames[:1] for clip in batch])]
+    if encoders.prefix:
+        alone = encoders.embeddings([encoders.worded(clip.facts, 1) for clip in batch])
+        files = [{**each, "first.text.npz": npz(**text)} for each, text in zip(files, alone, strict=True)]
+    return files
 
 
 def _clips(source: Path, shape: Shape, picked: Picked, totals: "Totals", tick: OnStep) -> Iterator[Frames]:
@@ -184,7 +195,7 @@ def _write_indices(out: Path, indices: dict[str, Any], mark: str, encoders: Enco
         split: [json.loads(_receipt(out / split, row["file"]).read_text()) for row in index["shards"]]
         for split, index in indices.items()
     }
-    shared = {"format": FORMAT, "fingerprint": mark, **encoders.facts(), "fps": _usual_fps(receipts["train"])}
+    shared = {"format": FORMAT, "fingerprint": mark, **encoders.facts(), **_rates(receipts["train"])}
     _compare(receipts["train"], encoders)
     _find_all(receipts["train"], encoders.picked)
     shared["null"] = {"text": "", "file": NULL}
@@ -210,14 +221,16 @@ def _write_indices(out: Path, indices: dict[str, Any], mark: str, encoders: Enco
     return f"{out}: {counts} clips encoded" + (f", {left_out} left out." if left_out else ".")
 
 
-def _usual_fps(receipts: list[dict[str, Any]]) -> float:
-    """The most frequent frame rate of the training clips."""
-    fps: Counter[str] = Counter()
-    for receipt in receipts:
-        fps.update(receipt["fps"])
-    if not fps:
+def _rates(receipts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The frame rates of the training clips, and the most frequent one."""
+    found = [
+        (receipt["row"]["bucket"], float(fps), clips)
+        for receipt in receipts
+        for fps, clips in receipt["fps"].items()
+    ]
+    if not found:
         raise UserError("Not one training clip could be encoded; the warnings above say why.")
-    return float(fps.most_common(1)[0][0])
+    return rates_of(found)
 
 
 def _find_all(receipts: list[dict[str, Any]], picked: Picked) -> None:

@@ -19,7 +19,7 @@ from models.tae import TAE
 from models.tae.moments import LatentStatistics
 from models.tae.tiling import TiledTAE
 from models.text import TextEncoder, TextEnsemble, TextSequence
-from models.text.prefix import prefixed
+from models.text.prefix import worded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,13 @@ class EncodeOptions:
     """Confidence of a measured camera motion from which it stands before the caption."""
     picked: Picked = field(default_factory=Picked)
     """What of the clips is encoded."""
+
+    def __post_init__(self) -> None:
+        if self.picked.images and self.prefix:
+            raise UserError(
+                f"--images have no --prefix {' '.join(self.prefix)}: a single frame has no rate and no "
+                "motion. Leave --prefix out; videos that are trained on with them may have one."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +90,13 @@ class Encoders:
                 row[embedding_name(place)] = embedding[mask].float().cpu().numpy()
         return rows
 
-    def worded(self, facts: dict[str, Any]) -> str:
-        """The caption of a clip behind its prefix; an image has no frame rate and no motion."""
-        if self.picked.images:
-            return facts["caption"] or ""
+    def worded(self, facts: dict[str, Any], frames: int) -> str:
+        """What the model reads for `frames` frames of a clip (`models.text.prefix.worded`)."""
         camera, caption = self.camera(facts), facts["caption"] or ""
-        if camera and caption.startswith(f"{camera}, "):
-            camera = None  # curation has put it there
-        return prefixed(caption, float(facts["fps"]) if "fps" in self.prefix else None, camera)
+        there = f"{facts.get('camera_motion')}, "
+        if caption.startswith(there):  # curation has put it there
+            camera, caption = None, caption.removeprefix(there) if frames == 1 else caption
+        return worded(caption, frames, self.prefix, float(facts["fps"]), camera)
 
     def camera(self, facts: dict[str, Any]) -> str | None:
         """The camera's motion that is to stand before a clip's caption: measured surely, or by people."""

@@ -43,7 +43,7 @@ def plan(
     shared = {
         **dataclasses.asdict(sampling),
         **dataclasses.asdict(shape),
-        "fps": pipeline.facts["fps"],
+        "fps": pipeline.rate(shape),
         "model": pipeline.hash,
         "tae": pipeline.facts["tae"],
         "text": pipeline.text.fingerprint,

@@ -23,7 +23,9 @@ def add_sampling(parser: argparse.ArgumentParser, kind: str) -> None:
             help="the first frame, for a model trained with first frames",
         )
         add("--frames", type=int, help="frames of the clip (default: as in --size, else the usual ones)")
-    add("--off-bucket", action="store_true", help="also take sizes it never saw, if its tables hold them")
+        add("--fps", type=float, help="frames a second, of those it was trained at (default: the usual one)")
+    unseen = "sizes" if kind == "image" else "sizes and rates"
+    add("--off-bucket", action="store_true", help=f"also take {unseen} it never saw, if its tables hold them")
     add("--seed", type=int, default=0, help=f"seed of the first result {DEFAULT}")
     add("--count", type=int, default=1, help=f"results for each prompt, seeds counting up {DEFAULT}")
     add("--batch", type=int, default=16, help=f"results sampled at once {DEFAULT}")

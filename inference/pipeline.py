@@ -1,5 +1,9 @@
 """The models of a text-to-video product, opened together and checked to belong together (Sec. 3.4)."""
 
+import dataclasses
+import math
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,11 +12,12 @@ import torch
 from torch import Tensor
 
 from console import UserError
+from inference.rates import known_rates, usual_rate
 from inference.weights import load_model
 from models.tae import TAE, TAEConfig
 from models.text import TextEncoder, TextEnsemble
 from models.text.ensemble import open_text as open_written
-from models.text.prefix import prefixed
+from models.text.prefix import whole_rate, worded
 from models.transformer import Transformer
 
 
@@ -41,9 +46,11 @@ class Pipeline:
     tae: TAE
     text: TextEncoder | TextEnsemble
     facts: dict[str, Any]
-    """Of the transformer: fps, frames, size [h, w], latent_mean, latent_std."""
+    """Of the transformer: fps, rates, frames, size [h, w], latent_mean, latent_std."""
     hash: str = ""
     """SHA-256 of the transformer's weights; empty while it is in training."""
+    fps: float | None = None
+    """Frames a second that are asked for; None is the rate that most clips of a bucket were trained at."""
 
     @property
     def device(self) -> torch.device:
@@ -56,10 +63,41 @@ class Pipeline:
         height, width = self.facts["size"]
         return Shape(frames=self.facts["frames"], height=height, width=width)
 
-    def worded(self, prompt: str) -> str:
-        """`prompt` behind the frame rate, if captions were in training; the null text stays null."""
-        fps = self.facts["fps"] if prompt and "fps" in self.facts.get("text", {}).get("prefix", ()) else None
-        return prefixed(prompt, fps)
+    def worded(self, prompt: str, shape: Shape) -> str:
+        """What the model reads for `prompt`, as captions in training; the null text stays null."""
+        return worded(prompt, shape.frames, self._prefix, self.rate(shape)) if prompt else ""
+
+    def rate(self, shape: Shape) -> float:
+        """Frames a second of what is generated in that shape."""
+        if self.fps is not None:
+            return self.fps
+        usual = usual_rate(self.facts.get("rates", {}), str(shape))
+        return self.facts["fps"] if usual is None else usual
+
+    def at(self, fps: float | None, shape: Shape, *, untrained: bool = False) -> "Pipeline":
+        """This pipeline at `fps`; a rate that clips of `shape` were not trained at is a UserError, or if
+        `untrained` a warning."""
+        if fps is None:
+            return self
+        if not 0 < fps < math.inf:
+            raise UserError(f"--fps must be more than 0; {fps:g} came.")
+        known = known_rates(self.facts.get("rates", {}), str(shape)) or [whole_rate(self.facts["fps"])]
+        if whole_rate(fps) not in known:
+            rates = ", ".join(map(str, known))
+            says = f"the model was not trained at {fps:g} frames a second, but at: {rates}"
+            if not untrained:
+                raise UserError(
+                    f"--fps {fps:g}: {says}. Ask for one of these, or add --off-bucket to try it."
+                )
+            print(f"warning: {says}.", file=sys.stderr)
+        if "fps" not in self._prefix:
+            says = "the model reads no frame rate; --fps decides only how fast the clip is played"
+            print(f"warning: {says}.", file=sys.stderr)
+        return dataclasses.replace(self, fps=fps)
+
+    @property
+    def _prefix(self) -> Sequence[str]:
+        return self.facts.get("text", {}).get("prefix", ())
 
     def denormalise(self, latent: Tensor) -> Tensor:
         """From unit scale, where the transformer works, back to the TAE's latent "b t c h w"."""

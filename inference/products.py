@@ -60,6 +60,8 @@ def make_products(options: argparse.Namespace, product: Product) -> int:
     asked = [request._replace(prompt=new.prompt) for request, new in zip(asked, written, strict=True)]
     sampling = _sampling(options, pipeline)
     shape = _shape(options, pipeline, product)
+    if not product.still:
+        pipeline = pipeline.at(options.fps, shape, untrained=options.off_bucket)
     prompts = [*(request.prompt for request in asked), *filter(None, [sampling.negative])]
     warn_of(prompts, pipeline.text, pipeline.worded)
     notes = [each.facts() for each in written] if options.rewrite else [{}] * len(asked)

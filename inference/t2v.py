@@ -65,7 +65,7 @@ def sample_latent(
     start = noise(pipeline, [request.seed for request in asked], shape)
     guided = sampling.guidance != 1  # at 1 the negative half would be computed and multiplied by zero
     asked_for = [*prompts, *[sampling.negative] * len(prompts)] if guided else prompts
-    text = pipeline.text.encode([pipeline.worded(prompt) for prompt in asked_for])
+    text = pipeline.text.encode([pipeline.worded(prompt, shape) for prompt in asked_for])
     text = TextSequence.of(text).to(pipeline.device)
 
     cached = cache_blocks(pipeline.transformer, sampling.cache) if sampling.cache else None

@@ -2,7 +2,7 @@
 
 import json
 import tarfile
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from console import UserError
 from datamodules.budget import Sizes
+from datamodules.decode import Span, UnreadableError, Window, check_span, draw_span
 from datamodules.latent_format import Encoded, LatentFormat, MaxTokens
 from datamodules.latent_images import FirstFrameFormat, LatentImages, image_bucket
 from datamodules.latents import LatentData
@@ -27,6 +28,7 @@ from datamodules.stream import Raw
 from inference.clips import Frames, bucket_shape, decode_clip
 from inference.encoders import EncodeOptions, Encoders, open_encoders
 from inference.picked import Picked
+from inference.rates import rates_of
 from inference.shards import Sample
 from storage import fingerprint
 
@@ -34,16 +36,35 @@ from storage import fingerprint
 class FramesFormat:
     """mp4 and json to uint8 frames "b t h w 3" and what the JSON says, as `encode` reads them."""
 
+    def __init__(self, span: Span, seed: int) -> None:
+        self.span, self.seed = span, seed
+
     def decode(self, raw: Raw) -> Frames:
-        """The frames of the clip's bucket."""
+        """The frames of the clip's bucket; or all, to draw from."""
         sample = Sample(raw["__key__"], {key: value for key, value in raw.items() if key[:2] != "__"})
         try:
-            return decode_clip(sample, bucket_shape(json.loads(raw["json"])["bucket"]))
+            shape = bucket_shape(json.loads(raw["json"])["bucket"])
+            return decode_clip(sample, shape, whole=self.span == "random")
         except KeyError as error:
             raise UserError(f"The sample '{sample.key}' has no {error}. Make the shards anew.") from error
+        except UnreadableError as error:
+            raise UnreadableError(f"Clip '{sample.key}' cannot be read: {error}.") from error
+
+    def seen(self, item: Frames, number: int, epoch: int | None) -> Frames:
+        """What one epoch sees of a clip."""
+        if item.times is None:
+            return item
+        window = Window(frames=bucket_shape(item.facts["bucket"]).frames, fps=float(item.facts["fps"]))
+        chosen = window.choose(item.times, draw_span(self.seed, epoch, number))
+        return item._replace(frames=item.frames[chosen], times=None)
 
     def collate(self, items: list[Frames], numbers: Batch, epoch: int | None) -> dict[str, Any]:
-        """Nothing is drawn: cached latents have no augmentation either."""
+        """Only the span is drawn: cached latents have no augmentation either."""
+        return self.stacked([self.seen(*each, epoch) for each in zip(items, numbers, strict=True)])
+
+    @staticmethod
+    def stacked(items: list[Frames]) -> dict[str, Any]:
+        """Clips of one shape as a batch."""
         frames = np.stack([item.frames for item in items])
         return {
             "video": torch.from_numpy(frames),
@@ -53,17 +74,17 @@ class FramesFormat:
 
 
 class ImagesFormat(FramesFormat):
-    """The first frame of each clip alone, as an image."""
+    """The first frame of what is seen of each clip alone, as an image."""
+
+    @override
+    def seen(self, item: Frames, number: int, epoch: int | None) -> Frames:
+        clip = super().seen(item, number, epoch)
+        facts = {**clip.facts, "bucket": image_bucket(clip.facts["bucket"])}
+        return clip._replace(frames=clip.frames[:1], facts=facts)
 
     @override
     def collate(self, items: list[Frames], numbers: Batch, epoch: int | None) -> dict[str, Any]:
-        images = [
-            item._replace(
-                frames=item.frames[:1], facts={**item.facts, "bucket": image_bucket(item.facts["bucket"])}
-            )
-            for item in items
-        ]
-        return {**super().collate(images, numbers, epoch), "image": True}
+        return {**super().collate(items, numbers, epoch), "image": True}
 
 
 class LiveLatentData(LatentData):
@@ -79,9 +100,12 @@ class LiveLatentData(LatentData):
         max_tokens: Pad or cut each text to so many tokens, or a number for each text encoder in their order,
             as [300, 256, 100]; without it, pad to the longest of the batch.
         memory: Keep all decoded clips in memory (uint8). Otherwise shards are streamed.
-        seed: Of the order.
+        seed: Of the order and the spans.
         stream: How shards are streamed.
         images: Training batches that are of images: first frames, or latents of a folder of their own.
+        span: Which frames of a clip longer than its bucket are read, evenly spaced by the time at which they
+            are shown: the `centre`, as `encode` takes it; or in training a `random` span, another in each
+            epoch, for which all of a clip is decoded.
     """
 
     def __init__(  # noqa: PLR0913, each is a key of a config
@@ -97,7 +121,9 @@ class LiveLatentData(LatentData):
         seed: int = 0,
         stream: StreamConfig = StreamConfig(),  # noqa: B008
         images: LatentImages = LatentImages(),  # noqa: B008
+        span: Span = "centre",
     ) -> None:
+        check_span(span)
         if encode.picked != Picked():
             raise ValueError(
                 "data.encode.picked has no effect here: clips are encoded as they are. Encode ahead with: "
@@ -105,6 +131,7 @@ class LiveLatentData(LatentData):
             )
         super().__init__(shards, batch_size, tokens, patch, max_tokens, memory, seed, stream, images)
         self._tae, self._encode = Path(tae), encode
+        self._span: Span = span
 
     @cached_property
     def encoders(self) -> Encoders:
@@ -118,8 +145,8 @@ class LiveLatentData(LatentData):
             return super().open(split)
         shards, facts = ShardData.open(self, split), self.encoders.facts()
         mark = fingerprint([shards.fingerprint, facts, self._encode.prefix, self._encode.first_frame])
-        fps = _usual_fps(shards) if split == "train" else None
-        return shards._replace(index={**shards.index, **facts, "fingerprint": mark, "fps": fps})
+        rates = rates_of(_rates(shards)) if split == "train" else {}
+        return shards._replace(index={**shards.index, **facts, "fingerprint": mark, **rates})
 
     @override
     def null_tokens(self, text: str) -> list[Tensor]:
@@ -129,11 +156,11 @@ class LiveLatentData(LatentData):
 
     @override
     def format(self, split: str) -> Any:
-        return super().format(split) if "images" in split else FramesFormat()
+        return super().format(split) if "images" in split else FramesFormat(self._span, self._order.seed)
 
     @override
     def _form(self, kind: type[LatentFormat]) -> Any:
-        return ImagesFormat() if kind is FirstFrameFormat else super()._form(kind)
+        return ImagesFormat(self._span, self._order.seed) if kind is FirstFrameFormat else super()._form(kind)
 
     @override
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
@@ -145,7 +172,7 @@ class LiveLatentData(LatentData):
         video: Tensor = batch["video"]
         frames, facts, encoders = list(video.cpu().numpy()), batch["described"], self.encoders
         latents = encoders.latents(frames)
-        texts = encoders.embeddings([encoders.worded(each) for each in facts])
+        texts = encoders.embeddings([encoders.worded(each, video.shape[1]) for each in facts])
         form, image = LatentFormat(*self._statistics, self.max_tokens), batch.get("image", False)
         firsts: list[Any] = [None] * len(frames)
         if encoders.first_frame and not image:
@@ -166,13 +193,11 @@ class LiveLatentData(LatentData):
         return self.encoders.statistics.mean.tolist(), self.encoders.statistics.std.tolist()
 
 
-def _usual_fps(shards: ShardSet) -> float:
-    """The most frequent frame rate, from the JSON of all clips; videos are passed over."""
-    fps: Counter[float] = Counter()
+def _rates(shards: ShardSet) -> Iterator[tuple[str, float, int]]:
+    """Bucket and frame rate of each clip, from the JSON of all; videos are passed over."""
     for shard in shards.shards:
         with tarfile.open(shard.path) as tar:
             for member in tar:
                 file = tar.extractfile(member) if member.name.endswith(".json") else None
                 if file is not None:
-                    fps[float(json.load(file)["fps"])] += 1
-    return fps.most_common(1)[0][0]
+                    yield shard.bucket, float(json.load(file)["fps"]), 1

@@ -167,6 +167,7 @@ def test_a_run_leaves_out_what_its_quarantine_names(folder, tmp_path):
         made = data(folder, share=share)
         ids = [clip.clip_id for clip in made._sources["train"][1]._items]
         made.trainer = Trainer()
+        made.setup("fit")
         seen = {clip for batch in take(made.train_dataloader(), 40) for clip in batch["clip_id"]}
         assert seen == set(ids) - {ids[3], ids[5]}
         assert len(made.val_dataloader()) > 0

@@ -75,11 +75,12 @@ def test_distances_are_those_of_the_weights(save, tmp_path):
 
 
 def test_the_average_keeps_the_facts_names_its_models_and_knows_all_their_buckets(save, tmp_path):
-    a, b = save("a", 0), save("b", 1, fps=16.0, buckets=["32x32x8", "16x32x8"])
+    a, b = save("a", 0), save("b", 1, fps=16.0, buckets=["32x32x8", "16x32x8"], rates={"16x32x8": {"16": 2}})
     done = average_models([Source(a, 1), Source(b, 3)], tmp_path / "out")
     assert done.departing == ("fps",)
     facts = load_model(tmp_path / "out").facts
     assert (facts["tae"], facts["fps"], facts["buckets"]) == ("tae-1", 8.0, ["16x32x8", "32x32x8"])
+    assert facts["rates"] == {"16x32x8": {"16": 2}}
     assert [each["share"] for each in facts["average_of"]] == [0.25, 0.75]
     assert facts["average_of"][1]["hash"] == load_model(b).hash
 

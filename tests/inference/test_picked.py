@@ -98,7 +98,13 @@ def test_picks_that_cannot_be_are_refused(shards, model_folders, tmp_path):
 )
 def test_a_camera_motion_stands_before_the_caption_where_it_is_sure(model_folders, about, expected):
     encoders = open_encoders(model_folders[0], dataclasses.replace(OPTIONS, prefix=("camera",)))
-    assert encoders.worded({"caption": "a ball", "fps": 8.0, **about}) == expected
-    assert encoders.worded({"caption": expected, "fps": 8.0, **about}) == expected  # curation was first
-    images = dataclasses.replace(encoders, picked=Picked(images=True))
-    assert images.worded({"caption": "a ball", "fps": 8.0, **about}) == "a ball"
+    assert encoders.worded({"caption": "a ball", "fps": 8.0, **about}, 8) == expected
+    curated = {"caption": expected, "fps": 8.0, **about}  # curation was first
+    assert encoders.worded(curated, 8) == expected
+    assert encoders.worded({"caption": "a ball", "fps": 8.0, **about}, 1) == "a ball"
+    assert encoders.worded(curated, 1) == "a ball"
+
+
+def test_a_prefix_that_images_cannot_have_is_refused():
+    with pytest.raises(UserError, match="--images have no --prefix fps"):
+        EncodeOptions(prefix=("fps",), picked=Picked(images=True))

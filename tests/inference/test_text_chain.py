@@ -1,5 +1,6 @@
 """UL2, MetaCLIP and ByT5 together, from captions over cached embeddings and training to a clip."""
 
+import dataclasses
 import gc
 import json
 import warnings
@@ -13,8 +14,11 @@ import torch
 import lightning_modules.null_text as null_text
 import lightning_modules.t2v as t2v
 from console import UserError
+from datamodules.latent_format import read_text
+from datamodules.latent_images import LatentImages
 from datamodules.latents import LatentData
 from inference.encode import EncodeOptions, encode
+from inference.picked import Picked
 from inference.pipeline import open_pipeline, open_text
 from inference.prompts import Request
 from inference.shards import INDEX, read_samples, write_samples
@@ -22,6 +26,7 @@ from inference.t2v import Sampling, generate, sample_latent
 from inference.weights import load_model, save_model
 from lightning_modules.optimization import OptimizerConfig
 from lightning_modules.t2v import T2VModule
+from models.text import TextSequence
 from models.text.ensemble import open_text as open_ensemble
 from models.transformer import TransformerConfig
 from tests.models.text.tiny_encoders import byt5_folder, metaclip_folder, ul2_folder
@@ -90,9 +95,10 @@ def test_a_model_trains_on_them_and_generates_with_them(latents, tmp_path):
         for weight in module.transformer.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
     save_model(tmp_path / "model", module.exported_model(), module.facts())
+    assert module.facts()["rates"] == {"32x32x8": {"8": 6}}
     pipeline = open_pipeline(tmp_path / "model")
-    assert pipeline.worded("a red ball") == "FPS-8, a red ball"
-    assert pipeline.worded("") == ""
+    assert pipeline.worded("a red ball", pipeline.shape) == "FPS-8, a red ball"
+    assert pipeline.worded("", pipeline.shape) == ""
     fast = Sampling(steps=2, guidance=2.0)
     asked = [Request(f'a sign reads "{letters}"', 0) for letters in ("GO", "NO")]
     one, other = sample_latent(pipeline, asked, fast, pipeline.shape)
@@ -206,6 +212,45 @@ def test_another_encoder_in_one_place_is_refused(latents, spec, model_folders, s
         encode(shards, model_folders[0], latents, EncodeOptions(text=fewer, prefix=("fps", "camera")))
     with pytest.raises(UserError, match="holds latents of another"):
         encode(shards, model_folders[0], latents, EncodeOptions(text=spec))
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_what_is_read_in_training_is_what_is_read_in_inference(
+    shards, model_folders, pipeline, tmp_path, images
+):
+    """Of videos and of single frames, whether these are encoded as images or as first frames."""
+    prefix = () if images else ("fps",)
+    options = EncodeOptions(prefix=prefix, first_frame=not images, picked=Picked(images=images))
+    encode(shards, model_folders[0], tmp_path / "out", options)
+    index = json.loads((tmp_path / "out" / "train" / INDEX).read_text())
+    assert index["text_encoder"].get("prefix", []) == list(prefix)
+    minilm = open_text(index["text_encoder"], torch.device("cpu"))
+    facts = {**pipeline.facts, "text": {"prefix": ["fps"]}}  # of a model that ends up with videos
+    model = dataclasses.replace(pipeline, facts=facts)
+    still = dataclasses.replace(pipeline.shape, frames=1)
+    asked = {"text.npz": still} if images else {"text.npz": model.shape, "first.text.npz": still}
+    for sample in read_samples(tmp_path / "out" / "train" / "shard-000000.tar"):
+        caption = json.loads(sample.files["json"])["caption"]
+        for file, shape in asked.items():
+            (tokens,) = TextSequence.of(minilm.encode([model.worded(caption, shape)]))
+            (found,) = read_text(sample.files[file])
+            np.testing.assert_allclose(found, tokens.embedding[0].numpy(), atol=1e-4)
+    assert model.worded("a cat", still) == "a cat"
+    assert model.worded("a cat", model.shape) == "FPS-8, a cat"
+
+
+def test_first_frames_come_to_training_with_their_own_text(shards, model_folders, tmp_path):
+    encode(shards, model_folders[0], tmp_path / "out", EncodeOptions(prefix=("fps",), first_frame=True))
+    images = LatentImages(share=0.5)
+    data = LatentData(str(tmp_path / "out"), batch_size=2, memory=True, images=images)
+    data.setup("fit")
+    index = json.loads((tmp_path / "out" / "train" / INDEX).read_text())
+    text = open_text(index["text_encoder"], torch.device("cpu"))
+    for batch in data.train_dataloader():
+        single = batch["bucket"].endswith("x1")
+        read = [caption if single else f"FPS-8, {caption}" for caption in batch["caption"]]
+        (expected,) = TextSequence.of(text.encode(read))
+        torch.testing.assert_close(batch["text"]["embedding"], expected.embedding, atol=1e-4, rtol=1e-4)
 
 
 def test_a_misspelt_list_of_encoders_is_explained(shards, model_folders, tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.text.prefix import CAMERA_MOTIONS, prefixed
+from models.text.prefix import CAMERA_MOTIONS, prefixed, worded
 
 
 def test_the_frame_rate_stands_first_as_the_paper_writes_it():
@@ -23,3 +23,11 @@ def test_there_are_sixteen_motions_and_others_are_refused():
         prefixed("a red ball", camera="swoosh")
     with pytest.raises(ValueError, match="must be positive"):
         prefixed("a red ball", fps=0.0)
+
+
+def test_a_single_frame_has_neither_and_a_video_what_it_is_trained_with():
+    given = {"fps": 24.0, "camera": "pan left"}
+    assert worded("a ball", 1, ("fps", "camera"), **given) == "a ball"
+    assert worded("a ball", 2, ("fps", "camera"), **given) == "FPS-24, pan left, a ball"
+    assert worded("a ball", 2, ("fps",), **given) == "FPS-24, a ball"
+    assert worded("a ball", 2, (), **given) == "a ball"
