@@ -95,7 +95,7 @@ def _groups(network: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]
 def _dealt(network: nn.Module, config: OptimizerConfig, decayed: set[int]) -> list[list[Tensor]]:
     """The trained weights: those `decayed`, those not and, for Muon, the matrices of repeated layers."""
     inner = {id(weight) for weight in hidden_matrices(network)} if config.kind == "muon" else set()
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    trained: list[Tensor] = [each for each in network.parameters() if each.requires_grad]
     outer = [each for each in trained if id(each) not in inner]
     parts = [[each for each in outer if (id(each) in decayed) is yes] for yes in (True, False)]
     return [*parts, [each for each in trained if id(each) in inner]] if inner else parts

@@ -1,6 +1,7 @@
 """All that is known of one plan: what each rank holds, does, sends and waits for, and what a step costs."""
 
 from collections.abc import Sequence
+from operator import mul
 from typing import NamedTuple
 
 from parallel.plan.communication import Traffic, traffic
@@ -16,7 +17,7 @@ HOUR = 3_600.0
 
 
 class Estimate(NamedTuple):
-    """One layout of one model on one kind of device. Memory is of the fullest bucket, time of their mean."""
+    """One layout of one model on one kind of device: memory of the fullest bucket, time of the slowest."""
 
     layout: Layout
     memory: Memory
@@ -60,7 +61,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(model: Model, batches: Sequence[Batch], layout: Layout, device: Device) -> Estimate:
-    """The plan of `layout`; a step takes one of `batches`, each as often as any other."""
+    """The plan of `layout`; a data rank's step takes one of `batches`, each as often as any other."""
     kernels = "cuda" if device.fused_norm else "cpu"
     memories = [peak(model, batch, layout, kernels) for batch in batches]
     times = [step_time(model, batch, layout, device) for batch in batches]
@@ -69,10 +70,19 @@ def estimate(model: Model, batches: Sequence[Batch], layout: Layout, device: Dev
     return Estimate(
         layout=layout,
         memory=max(memories, key=lambda memory: memory.total),
-        time=StepTime(*(sum(part) / len(times) for part in zip(*times, strict=True))),
+        time=_slowest(times, layout.data_ranks),
         sent=traffic(model, max(batches, key=lambda batch: batch.samples * batch.tokens), layout),
         flops=sum(model_flops(model.shape, batch).total for batch in batches) * share / inner,
         samples=sum(batch.samples for batch in batches) * share * layout.data_ranks,
         tokens=sum(batch.samples * batch.tokens for batch in batches) * share * layout.data_ranks,
         device=device,
     )
+
+
+def _slowest(times: Sequence[StepTime], ranks: int) -> StepTime:
+    """Expected time of the slowest of `ranks`, each with one of `times` by even chance: the others wait."""
+    rising = sorted(times, key=lambda time: time.total)
+    chances = [
+        ((place + 1) / len(times)) ** ranks - (place / len(times)) ** ranks for place in range(len(times))
+    ]
+    return StepTime(*(sum(map(mul, chances, part)) for part in zip(*rising, strict=True)))

@@ -10,6 +10,7 @@ from parallel.plan.memory import parts
 from parallel.plan.stage import Stage
 
 BAR = 40  # characters of the longest bar
+NAMED = 4  # buckets that are named each
 
 
 def show(console: Console, stage: Stage, plans: Sequence[Estimate], rows: int) -> None:
@@ -62,9 +63,13 @@ def bars(values: Sequence[tuple[str, float]], unit: str) -> list[str]:
 
 
 def _title(stage: Stage, plan: Estimate) -> str:
+    rising = sorted(stage.batches, key=lambda batch: batch.samples * batch.tokens)
+    shown = stage.batches if len(rising) <= NAMED else [rising[0], rising[-1]]
     buckets = ", ".join(
-        f"{batch.samples} x {batch.name or 'sample'} ({batch.tokens:,} tokens)" for batch in stage.batches
+        f"{each.samples} x {each.name or 'sample'} ({each.tokens:,} tokens)" for each in shown
     )
+    if len(shown) < len(rising):
+        buckets = f"one of {len(rising)} buckets, the smallest and the largest of which are {buckets}"
     return (
         f"{stage.model.count / 1e9:.2f}B parameters on {plan.layout.world} x {plan.device.name}; "
         f"a batch of a data rank: {buckets}; {stage.batches[0].text_tokens} text tokens"

@@ -23,6 +23,8 @@ def test_it_shows_the_best_plan_and_writes_it(tmp_path: Path, capsys: pytest.Cap
     )
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("29.38B", "6144 x h100", "MFU", "tokens a day", "optimizer", "$"))
+    assert "one of 15 buckets" in shown
+    assert "1 x 1024x576x128 (36,864 tokens), 1 x 672x896x256 (75,264 tokens)" in shown
     trainer = yaml.safe_load(plan.read_text())["trainer"]
     layout = layout_of(trainer)
     assert layout.world == 6144 == trainer["devices"] * trainer["num_nodes"]

@@ -47,6 +47,16 @@ def test_more_memory_is_never_worse() -> None:
     assert costs == sorted(costs, reverse=True)
 
 
+def test_a_step_takes_as_long_as_the_slowest_of_the_ranks() -> None:
+    big, small_one = (estimate(MODEL, [batch], Layout(), H100).time.total for batch in BATCHES)
+    two = estimate(MODEL, BATCHES, Layout(dp_replicate=2), H100)
+    each = [estimate(MODEL, [batch], Layout(dp_replicate=2), H100).time.total for batch in BATCHES]
+    assert estimate(MODEL, BATCHES, Layout(), H100).time.total == pytest.approx((big + small_one) / 2)
+    assert two.time.total == pytest.approx(0.75 * max(each) + 0.25 * min(each))  # both small in one of four
+    many = Layout(dp_replicate=64)
+    assert estimate(MODEL, BATCHES, many, H100).time == estimate(MODEL, BATCHES[:1], many, H100).time
+
+
 def test_nothing_is_recomputed_without_need() -> None:
     layout = Layout(dp_shard=16)
     kinds = [
