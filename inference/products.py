@@ -63,7 +63,7 @@ def make_products(options: argparse.Namespace, product: Product) -> int:
     if not product.still:
         pipeline = pipeline.at(options.fps, shape, untrained=options.off_bucket)
     prompts = [*(request.prompt for request in asked), *filter(None, [sampling.negative])]
-    warn_of(prompts, pipeline.text, pipeline.worded)
+    warn_of(prompts, pipeline.text, lambda prompt: pipeline.worded(prompt, shape))
     notes = [each.facts() for each in written] if options.rewrite else [{}] * len(asked)
     jobs = plan(pipeline, asked, paths, sampling, shape, notes)
     todo = jobs if options.overwrite else unfinished(jobs)

@@ -141,7 +141,7 @@ def test_a_prompt_that_fits_only_without_its_prefix_is_said_to_be_cut(make, caps
     words = "word " * 62  # and two marks
     make("t2v", words, "--steps", "1")
     assert "the first 64" not in capsys.readouterr().err
-    monkeypatch.setattr(Pipeline, "worded", lambda _, prompt: prefixed(prompt, 8.0))
+    monkeypatch.setattr(Pipeline, "worded", lambda _, prompt, shape: prefixed(prompt, 8.0))
     make("t2v", words, "--steps", "1", "--overwrite")
     assert "the first 64" in capsys.readouterr().err
 

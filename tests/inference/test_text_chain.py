@@ -189,6 +189,7 @@ def test_the_next_stage_begins_with_the_weights_of_the_one_before(latents, tmp_p
     second.trainer = L.Trainer(default_root_dir=tmp_path / "two", accelerator="cpu", logger=False)
     second.trainer.datamodule = LatentData(str(latents), batch_size=2, memory=True)
     second.setup("fit")
+    second.on_fit_start()
     for model in (second.transformer, second.exported_model()):
         assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
