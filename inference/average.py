@@ -20,7 +20,7 @@ from inference.rates import merged as merged_rates
 from inference.weights import LoadedModel, load_model, save_model
 from models.transformer import Transformer
 
-MEANING = ("tae", "text", "latent_mean", "latent_std")  # facts that say what the numbers of a model stand for
+MEANING = ("tae", "text", "latent_mean", "latent_std", "path")  # facts that say what a model's numbers mean
 WHOLE = "whole model"
 
 
@@ -102,7 +102,8 @@ def _shares(weights: Sequence[float]) -> tuple[float, ...]:
 
 def _check_alike(first: Path, one: LoadedModel, second: Path, two: LoadedModel) -> None:
     pairs = [("shape", dataclasses.asdict(one.model.config), dataclasses.asdict(two.model.config))]
-    kept = [{key: loaded.facts.get(key) for key in MEANING} for loaded in (one, two)]
+    facts = [{"path": "straight", **loaded.facts} for loaded in (one, two)]
+    kept = [{key: each.get(key) for key in MEANING} for each in facts]
     for kind, here, there in [*pairs, ("facts", *kept)]:
         other = [key for key in here if here[key] != there.get(key)]
         if other:

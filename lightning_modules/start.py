@@ -135,8 +135,14 @@ def _has_clips(facts: Mapping[str, Any]) -> bool:
 
 
 def check_resumed(there: Mapping[str, Any], here: Mapping[str, Any], *, fit: bool) -> None:
-    """A checkpoint, made under the facts `there`, goes on with the same TAE, text encoder and, in a `fit`,
-    buckets; others are a UserError that names both sides."""
+    """A checkpoint, made under the facts `there`, goes on with the same path, TAE, text encoder and, in a
+    `fit`, buckets; others are a UserError that names both sides."""
+    old, new = there.get("path"), here.get("path")
+    if old and old != new:
+        raise UserError(
+            f"The checkpoint was trained on the {old} path; model.path is {new}. Set it to {old}, or begin "
+            "another run."
+        )
     for key, part in (("tae", "TAE"), ("text", "text encoder"), *[("buckets", "buckets")] * fit):
         old, new = there.get(key), here.get(key)
         if old is None or new is None:

@@ -112,6 +112,7 @@ class T2VModule(L.LightningModule):
             "rates": rates,
             "fps": usual_rate(rates, usual) or index["fps"],
             "text": index["text_encoder"],
+            "path": self.path,
             "buckets": sorted(data.buckets),
             **_shape(usual),
         }
@@ -121,8 +122,7 @@ class T2VModule(L.LightningModule):
         self._count_by_bucket(data, stage)
         begins = RunFolder(self.trainer.default_root_dir).newest() is None  # Lightning does not know yet
         if stage == "fit" and self.start is not None and begins:
-            here = {**self._facts, "path": self.path}
-            self._before = open_before(self.start, self.transformer.config, here)
+            self._before = open_before(self.start, self.transformer.config, self._facts)
 
     def on_fit_start(self) -> None:
         """Take the weights of `start`: a model that was built empty is cut over its mesh by now."""
@@ -208,11 +208,7 @@ class T2VModule(L.LightningModule):
     def facts(self) -> dict[str, Any]:
         """What inference must know of these weights, with the sampling that products take by default."""
         negative = self.sampling.negative or self.null_text
-        return {
-            **self._facts,
-            "path": self.path,
-            "sampling": {**asdict(self.sampling), "negative": negative},
-        }
+        return {**self._facts, "sampling": {**asdict(self.sampling), "negative": negative}}
 
     @cached_property
     def text(self) -> TextEncoder | TextEnsemble:

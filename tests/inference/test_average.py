@@ -95,7 +95,9 @@ def test_models_of_other_shapes_are_refused_with_both(save, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "facts", [{"tae": "tae-2"}, {"text": {"fingerprint": "text-2"}}, {"latent_std": [1.0] * 4}], ids=str
+    "facts",
+    [{"tae": "tae-2"}, {"text": {"fingerprint": "text-2"}}, {"latent_std": [1.0] * 4}, {"path": "cosine"}],
+    ids=str,
 )
 def test_models_whose_numbers_mean_other_things_are_refused_with_both(save, tmp_path, facts):
     a, b = save("a", 0), save("b", 1, **facts)

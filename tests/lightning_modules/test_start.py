@@ -181,7 +181,9 @@ def test_a_scale_is_three_numbers(scale):
         Start(model="somewhere", scale=scale)
 
 
-RESUMED = {"tae": "t" * 40, "text": {"fingerprint": "x"}, "buckets": ["32x32x1", "64x64x16"]}
+RESUMED = {
+    "path": "straight", "tae": "t" * 40, "text": {"fingerprint": "x"}, "buckets": ["32x32x1", "64x64x16"],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -189,10 +191,11 @@ RESUMED = {"tae": "t" * 40, "text": {"fingerprint": "x"}, "buckets": ["32x32x1",
     [
         ({"tae": "u" * 40}, "the TAE tttttttttttttttt; the latents here have uuuuuuuuuuuuuuuu"),
         ({"text": {"fingerprint": "y"}}, "the text encoder x; the latents here have y"),
+        ({"path": "cosine"}, "trained on the straight path; model.path is cosine"),
         ({"buckets": ["64x64x16"]}, "the buckets 32x32x1, 64x64x16; the latents here have 64x64x16"),
     ],
 )
-def test_a_checkpoint_of_other_latents_is_refused_with_both(change, message):
+def test_a_checkpoint_of_other_latents_or_path_is_refused_with_both(change, message):
     check_resumed(RESUMED, RESUMED, fit=True)
     check_resumed({}, RESUMED, fit=True)  # older checkpoints say nothing
     with pytest.raises(UserError, match=message):
