@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from benchmarks.t2v_ablations import ARMS, CONFIG, changes
+from benchmarks.t2v_ablations import ARMS, CONFIG, changes, held_out_loss
 from models.transformer import Transformer, TransformerConfig
 
 OF_TRANSFORMER = "--model.transformer."
@@ -39,3 +39,8 @@ def test_every_arm_has_as_many_parameters(arm: str, monkeypatch: pytest.MonkeyPa
 def test_the_dit_arm_has_dits_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
     assert type(transformer("DiT block").blocks[0]).__name__ == "DiTBlock"
+
+
+def test_the_held_out_loss_is_the_last_of_a_run(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,train/loss,val/loss\n10,0.9,\n20,,0.5\n30,0.7,\n40,,0.25\n")
+    assert held_out_loss(tmp_path) == 0.25
