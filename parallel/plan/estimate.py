@@ -63,14 +63,15 @@ class Estimate(NamedTuple):
 def estimate(model: Model, batches: Sequence[Batch], layout: Layout, device: Device) -> Estimate:
     """The plan of `layout`; a data rank's step takes one of `batches`, each as often as any other."""
     kernels = "cuda" if device.fused_norm else "cpu"
-    memories = [peak(model, batch, layout, kernels) for batch in batches]
-    times = [step_time(model, batch, layout, device) for batch in batches]
+    sizes = dict.fromkeys(batches)
+    memories = [peak(model, batch, layout, kernels) for batch in sizes]
+    seconds = {batch: step_time(model, batch, layout, device) for batch in sizes}
     share = layout.accumulate / len(batches)
     inner = layout.cp * layout.tp
     return Estimate(
         layout=layout,
         memory=max(memories, key=lambda memory: memory.total),
-        time=_slowest(times, layout.data_ranks),
+        time=_slowest([seconds[batch] for batch in batches], layout.data_ranks),
         sent=traffic(model, max(batches, key=lambda batch: batch.samples * batch.tokens), layout),
         flops=sum(model_flops(model.shape, batch).total for batch in batches) * share / inner,
         samples=sum(batch.samples for batch in batches) * share * layout.data_ranks,

@@ -56,6 +56,6 @@ def lightest(model: Model, batches: Sequence[Batch], layout: Layout, device: Dev
     kernels = "cuda" if device.fused_norm else "cpu"
     for kind in KINDS:
         tried = replace(layout, checkpointing=kind)
-        if all(peak(model, batch, tried, kernels).total <= device.memory for batch in batches):
+        if all(peak(model, batch, tried, kernels).total <= device.memory for batch in dict.fromkeys(batches)):
             return kind
     return None

@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 COMPRESSION = (8, 8, 8)  # of the TAE: frames, rows, columns (Sec. 3.1.1)
 
@@ -42,7 +42,7 @@ class Backbone:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What one data rank is fed in a step."""
+    """What one data rank is fed in a step; those of one size are equal, whatever the bucket."""
 
     samples: int
     """Clips or images."""
@@ -50,7 +50,7 @@ class Batch:
     """Video tokens of each."""
     text: tuple[int, ...] = ()
     """Text tokens of each encoder."""
-    name: str = ""
+    name: str = field(default="", compare=False)
     """The bucket's, as 768x768x256."""
 
     @property
