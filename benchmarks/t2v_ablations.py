@@ -39,14 +39,22 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--arms",
+        nargs="+",
+        choices=ARMS,
+        default=list(ARMS),
+        metavar="ARM",
+        help="such as 'DiT block' (default: all)",
+    )
     add_staging(parser)
     parser.add_argument("--out", type=Path, default=Path("runs/ablations/t2v"))
     options = parser.parse_args()
-    rows: dict[str, list[list[float]]] = {arm: [] for arm in ARMS}
-    losses: dict[str, list[list[float]]] = {arm: [] for arm in ARMS}
-    runs = [(seed, number, arm) for seed in range(options.seeds) for number, arm in enumerate(ARMS)]
-    for seed, number, arm in track(runs, "Runs"):
-        folder = options.out / f"{number}-seed{seed}"
+    rows: dict[str, list[list[float]]] = {arm: [] for arm in options.arms}
+    losses: dict[str, list[list[float]]] = {arm: [] for arm in options.arms}
+    runs = [(seed, arm) for seed in range(options.seeds) for arm in options.arms]
+    for seed, arm in track(runs, "Runs"):
+        folder = options.out / f"{list(ARMS).index(arm)}-seed{seed}"
         fit(folder, arm, options, seed)
         rows[arm].append(score(folder, options))
         losses[arm].append([held_out_loss(folder)])
