@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
-import numpy as np
 import torch
 from torch import Tensor
 from typing_extensions import override
@@ -12,7 +12,7 @@ from typing_extensions import override
 from console import UserError
 from datamodules.budget import Sizes, TokenCount
 from datamodules.joint import IMAGES, JointLoader
-from datamodules.latent_format import MADE_BY, LatentFormat, MaxTokens
+from datamodules.latent_format import MADE_BY, LatentFormat, MaxTokens, read_text
 from datamodules.latent_images import (
     FirstFrameFormat,
     LatentImages,
@@ -106,9 +106,8 @@ class LatentData(ShardData):
             return None
         path = shards.folder / null["file"]
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return [torch.from_numpy(arrays[name]) for name in sorted(arrays)]
-        except (OSError, ValueError) as error:
+            return [torch.from_numpy(tokens) for tokens in read_text(path.read_bytes())]
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise UserError(
                 f"'{path}', the null text of these latents, cannot be read ({error}). Copy it again, or make "
                 f"it anew with: {MADE_BY}"

@@ -6,7 +6,6 @@ file for people too.
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from console import UserError
 from storage import write_json
 
 FILE = "quarantine.json"  # in the folder of the run
+LOCK = ".quarantine.lock"
 
 
 class Quarantine:
@@ -53,9 +53,6 @@ class Quarantine:
 def _alone_in(folder: Path) -> Iterator[None]:
     """One process at a time; the kernel lets go with the process, however that ends."""
     folder.mkdir(parents=True, exist_ok=True)
-    place = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(place, fcntl.LOCK_EX)
+    with open(folder / LOCK, "a") as file:  # for writing: NFS locks no other
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(place)

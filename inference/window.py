@@ -5,6 +5,7 @@ the frame that is nearest to it. What precedes the damage of a file that was cut
 """
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -34,10 +35,10 @@ class Window:
         The window is the middle of the clip; or, with `draw` in [0, 1), one of all that it has room for. A
         clip that is too short is an UnreadableError.
         """
-        if not self.fps > 0:
+        if not 0 < self.fps < math.inf:
             raise UnreadableError(f"it has {self.fps:g} frames a second by its JSON")
         spare = round((times[-1] - times[0]) * self.fps) + 1 - self.frames if len(times) else -1
-        if spare < 0:
+        if spare < 0 or len(times) < self.frames:
             raise UnreadableError(
                 f"it has {len(times)} frames{self._span(times)}; its bucket needs {self.frames} at "
                 f"{self.fps:g} a second"
@@ -85,15 +86,17 @@ def shown_at(data: bytes) -> np.ndarray | None:
         with av.open(io.BytesIO(data), "r", metadata_errors="replace") as container:
             if not container.streams.video or container.streams.video[0].codec_context.name != "h264":
                 return None
-            stream = container.streams.video[0]
+            stream = container.streams.video[0]  # gone with its container
             packets = [packet for packet in container.demux(stream) if packet.size]
+            whole = packets and len(packets) == stream.frames and packets[0].is_keyframe
+            stamps = [
+                each.pts for each in packets if not (each.is_corrupt or each.is_discard or each.pts is None)
+            ]
+            if not whole or len(stamps) < len(packets):
+                return None
+            return np.sort(_seconds(stamps, stream))
     except av.FFmpegError:
         return None
-    whole = packets and len(packets) == stream.frames and packets[0].is_keyframe
-    stamps = [each.pts for each in packets if not (each.is_corrupt or each.is_discard or each.pts is None)]
-    if not whole or len(stamps) < len(packets):
-        return None
-    return np.sort(_seconds(stamps, stream))
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> tuple[list[av.VideoFrame], str]:

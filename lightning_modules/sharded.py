@@ -61,12 +61,9 @@ class SealedShards(ModelParallelStrategy):
         values = {name: shard_of(value, state[name]) for name, value in checkpoint["state_dict"].items()}
         self.lightning_module.load_state_dict(values)
         for optimizer, saved in zip(self.optimizers, checkpoint.get("optimizer_states", []), strict=False):
-            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-            moments = {
-                number: {name: shard_of(value, weights[number]) for name, value in each.items()}
-                for number, each in saved["state"].items()
-            }
-            optimizer.load_state_dict({**saved, "state": moments})
+            optimizer.load_state_dict(saved)  # which knows whose each moment is, also of older groups
+            for weight, moments in optimizer.state.items():
+                optimizer.state[weight] = {name: shard_of(value, weight) for name, value in moments.items()}
 
 
 def read_into(folder: Path, stage: nn.Module, optimizers: list[Optimizer], team: Team) -> dict[str, Any]:

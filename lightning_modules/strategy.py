@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 import torch.distributed as dist
+from lightning.fabric.utilities.device_dtype_mixin import _update_properties
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
@@ -193,6 +194,7 @@ class MeshStrategy(SealedShards):
         assert self.model is not None
         for value in _whole(self.model):
             value.data = value.data.to(self.root_device)
+        _update_properties(self.model, device=self.root_device)  # of LightningModule.device; .to would do it
 
     def _begin_equal(self, module: nn.Module) -> None:
         """Weights and buffers of the first process on all, one at a time: seeds may differ."""

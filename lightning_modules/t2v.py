@@ -118,7 +118,7 @@ class T2VModule(L.LightningModule):
         }
         nulls = null_tokens(data, self.null_text, self._facts["text"])
         check_fits(data, self.transformer.config, tuple(null.shape[1] for null in nulls))
-        self.nulls = tuple(null.to(self.device) for null in nulls)
+        self.nulls = tuple(null.to(self.trainer.strategy.root_device) for null in nulls)
         self._count_by_bucket(data, stage)
         begins = RunFolder(self.trainer.default_root_dir).newest() is None  # Lightning does not know yet
         if stage == "fit" and self.start is not None and begins:
@@ -134,7 +134,8 @@ class T2VModule(L.LightningModule):
             self.average.module.load_state_dict(self.transformer.state_dict())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A checkpoint of other latents is refused."""
+        """A checkpoint of other latents is refused; its weights stand, not those of `start`."""
+        self._before = None
         described = (checkpoint.get("export") or {}).get("description") or {}
         check_resumed(described.get("facts") or {}, self._facts, fit=self.trainer.state.fn == "fit")
 

@@ -101,6 +101,8 @@ def test_where_nothing_of_a_batch_can_be_read_a_neighbour_comes_again(tmp_path, 
         shown = {i for batch, _ in batches for i in batch["clip_id"]}
         good = {f"train{number:02d}" for number in range(6) if number not in bad}
         assert shown == good
+        counted = [i for batch, _ in batches if not batch["repeated"] for i in batch["clip_id"]]
+        assert sorted(counted) == sorted(good)
         assert Quarantine(tmp_path / f"run{size}").numbers(data._sources["train"][0].fingerprint) == {*bad}
 
 

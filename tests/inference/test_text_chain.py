@@ -58,7 +58,7 @@ def latents(shards, model_folders, spec, tmp_path, capsys):
     return tmp_path / "latents"
 
 
-def trained(latents, folder, **options) -> T2VModule:
+def trained(latents, folder, resumed=None, **options) -> T2VModule:
     module = T2VModule(SHAPE, OptimizerConfig(), **options)
     data = LatentData(str(latents), batch_size=2, memory=True)
     with warnings.catch_warnings():
@@ -67,7 +67,7 @@ def trained(latents, folder, **options) -> T2VModule:
             max_steps=2, accelerator="cpu", logger=False, enable_checkpointing=False, default_root_dir=folder,
             enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
         )  # fmt: skip
-        trainer.fit(module, datamodule=data)
+        trainer.fit(module, datamodule=data, ckpt_path=resumed, weights_only=False)
     return module
 
 
@@ -164,7 +164,13 @@ def test_encoding_once_more_adds_the_null_text_that_older_latents_lack(latents, 
 
 
 def test_a_null_text_that_cannot_be_read_is_named(latents):
-    for damage in (lambda path: path.write_bytes(b"PK"), lambda path: path.unlink()):
+    damages = (
+        lambda path: path.write_bytes(path.read_bytes()[:-9]),
+        lambda path: path.write_bytes(b"PK"),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.unlink(),
+    )
+    for damage in damages:
         damage(latents / "train" / "null.npz")
         with pytest.raises(UserError, match=r"null\.npz', the null text of these latents, cannot be read"):
             LatentData(str(latents)).null_tokens("")
@@ -192,6 +198,20 @@ def test_the_next_stage_begins_with_the_weights_of_the_one_before(latents, tmp_p
     second.on_fit_start()
     for model in (second.transformer, second.exported_model()):
         assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_a_checkpoint_that_is_named_goes_before_the_stage_to_begin_with(latents, tmp_path):
+    first = trained(latents, tmp_path / "one")
+    save_model(tmp_path / "model", first.exported_model(), first.facts())
+    first.trainer.save_checkpoint(tmp_path / "later.ckpt")
+    with torch.no_grad():
+        for weight in first.parameters():
+            weight.add_(1)
+    save_model(tmp_path / "other", first.exported_model(), first.facts())
+    found = trained(latents, tmp_path / "two", start=str(tmp_path / "other"), resumed=tmp_path / "later.ckpt")
+    assert found.global_step == 2  # all of its steps were made before
+    expected = load_model(tmp_path / "model").model.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in found.transformer.state_dict().items())
 
 
 def test_weights_that_would_mean_something_else_are_refused_by_both_names(latents, tmp_path):

@@ -1,6 +1,12 @@
 """A window's frames are evenly spaced in time, in the middle or where it is drawn; damaged files give what
 precedes the damage."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +14,8 @@ from hypothesis import strategies as st
 
 from inference.window import UnreadableError, Window, decode, shown_at
 from tests.datamodules import videos
+
+ROOT = Path(__file__).parents[2]
 
 
 @given(
@@ -70,6 +78,26 @@ def test_only_whole_h264_is_known_from_its_packets_alone(tmp_path):
     assert shown_at(b"no video") is None
 
 
-def test_a_rate_that_is_none_is_refused():
-    with pytest.raises(UnreadableError, match="0 frames a second by its JSON"):
-        Window(frames=1, fps=0.0).choose(np.arange(3.0))
+def test_nothing_is_read_of_a_file_that_is_closed(tmp_path):
+    """Freed memory is overwritten here, as it may be anywhere."""
+    videos.noise(tmp_path / "a.mp4", 16)
+    read = (
+        "import sys; from pathlib import Path; from inference.window import shown_at\n"
+        "print([(shown_at(Path(sys.argv[1]).read_bytes()) * 8).tolist() for _ in range(3)])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", read, tmp_path / "a.mp4"],
+        env={**os.environ, "MALLOC_PERTURB_": "165"}, cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(ran.stdout) == [[*map(float, range(16))]] * 3
+
+
+@pytest.mark.parametrize("fps", [0.0, float("inf"), float("nan")])
+def test_a_rate_that_is_none_is_refused(fps):
+    with pytest.raises(UnreadableError, match=f"{fps:g} frames a second by its JSON"):
+        Window(frames=1, fps=fps).choose(np.arange(3.0))
+
+
+def test_frames_are_not_shown_twice_to_fill_a_bucket():
+    with pytest.raises(UnreadableError, match=r"it has 8 frames in .* its bucket needs 14 at 24 a second"):
+        Window(frames=14, fps=24.0).choose(np.arange(8) / 12)

@@ -40,6 +40,14 @@ def test_gradients_in_the_hosts_memory_are_added_up_by_gloo():
         assert strategy._get_process_group_backend() == name
 
 
+def test_a_stage_knows_the_device_that_its_weights_are_on(monkeypatch):
+    monkeypatch.setattr(MeshStrategy, "root_device", torch.device("cuda", 1))
+    strategy, stage = MeshStrategy(), L.LightningModule()
+    strategy.model = stage
+    strategy.model_to_device()
+    assert stage.device == torch.device("cuda", 1)
+
+
 def test_a_config_names_the_strategy_and_its_mesh(config):
     options = (*FROM_CONFIG, "--trainer.devices", "4", "--trainer.strategy.mesh.cp", "3")
     with pytest.raises(UserError, match="cp 3 x tp 1 needs a multiple of 3 processes; there are 4"):
