@@ -33,23 +33,8 @@ SCORES = ("colour", "direction", "background", "shape")
 
 
 def main() -> int:
-    """Train and sample what is missing, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--latents", type=Path, default=Path("data/demo/latents"))
-    parser.add_argument("--steps", type=int, default=800)
-    parser.add_argument("--prompts", type=int, default=64)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument(
-        "--arms",
-        nargs="+",
-        choices=ARMS,
-        default=list(ARMS),
-        metavar="ARM",
-        help="such as 'DiT block' (default: all)",
-    )
-    add_staging(parser)
-    parser.add_argument("--out", type=Path, default=Path("runs/ablations/t2v"))
-    options = parser.parse_args()
+    """Train and sample what is missing, print the tables."""
+    options = _parser().parse_args()
     rows: dict[str, list[list[float]]] = {arm: [] for arm in options.arms}
     losses: dict[str, list[list[float]]] = {arm: [] for arm in options.arms}
     runs = [(seed, arm) for seed in range(options.seeds) for arm in options.arms]
@@ -100,6 +85,25 @@ def score(folder: Path, options: argparse.Namespace) -> list[float]:
 def held_out_loss(folder: Path) -> float:
     """`val/loss` in the end; diffusion's, whose target is another, does not compare with flow matching's."""
     return read_curves(folder / "metrics.csv")["val/loss"].values[-1]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--latents", type=Path, default=Path("data/demo/latents"))
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--prompts", type=int, default=64)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--arms",
+        nargs="+",
+        choices=ARMS,
+        default=list(ARMS),
+        metavar="ARM",
+        help="such as 'DiT block' (default: all)",
+    )
+    add_staging(parser)
+    parser.add_argument("--out", type=Path, default=Path("runs/ablations/t2v"))
+    return parser
 
 
 if __name__ == "__main__":
