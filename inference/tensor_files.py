@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,26 +69,26 @@ def each_tensor(
     folder: Path, stem: str = STEM, only: Collection[str] | None = None
 ) -> Iterator[tuple[str, Tensor]]:
     """Names and tensors of the folder, or of `only`, on the CPU; each is read when its turn comes."""
-    for file in _opened(folder, stem):
-        for key in file.keys():  # noqa: SIM118, not a dict
-            if only is None or key in only:
-                yield key, file.get_tensor(key)
+    return _each(folder, stem, lambda file, key: file.get_tensor(key), only)
 
 
 def empty_tensors(folder: Path, stem: str = STEM) -> dict[str, Tensor]:
     """Names and shapes of all tensors of the folder, on the meta device; none is read."""
-    return {
-        key: torch.empty(file.get_slice(key).get_shape(), device="meta")
-        for file in _opened(folder, stem)
-        for key in file.keys()  # noqa: SIM118, not a dict
-    }
+    return dict(
+        _each(folder, stem, lambda file, key: torch.empty(file.get_slice(key).get_shape(), device="meta"))
+    )
 
 
-def _opened(folder: Path, stem: str) -> Iterator[Any]:
+def _each(
+    folder: Path, stem: str, read: Callable[[Any, str], Tensor], only: Collection[str] | None = None
+) -> Iterator[tuple[str, Tensor]]:
+    """What `read` makes of each name in the opened files of a folder, while they are open."""
     for path in tensor_files(folder, stem):
         try:
             with safe_open(path, framework="pt", device="cpu") as file:
-                yield file
+                for key in file.keys():  # noqa: SIM118, safe_open is no dict and is not iterated
+                    if only is None or key in only:
+                        yield key, read(file, key)
         except SafetensorError as error:
             raise UserError(f"{path} cannot be read ({error}). Copy the folder again.") from error
 

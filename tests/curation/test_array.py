@@ -78,7 +78,7 @@ def test_without_submission_scripts_are_written_and_nothing_is_run(config, tmp_p
 
 
 @pytest.mark.slow
-def test_a_run_as_array_jobs_is_a_run_of_the_pool(config, serial, tmp_path, scheduler):  # noqa: F811
+def test_a_run_as_array_jobs_is_a_run_of_the_pool(config, serial, tmp_path, scheduler):  # noqa: F811, the imported fixture
     whole = config("unit=2", out=tmp_path / "whole")
     pipeline.run_all(whole, serial)
     out = tmp_path / "array"

@@ -202,9 +202,9 @@ def test_a_span_is_the_centre_or_drawn_anew_for_each_clip_and_epoch(long_clips, 
 
 
 def test_spans_are_the_same_streamed_at_another_world_size_and_after_a_resume(long_clips):
-    def loader(share=Share(), **options):  # noqa: B008
+    def loader(share=None, **options):
         data = of_long(long_clips, span="random", **options)
-        data._share = lambda: share
+        data._share = lambda: share or Share()
         return data.train_dataloader()
 
     expected = spans(loader(memory=True))

@@ -124,7 +124,7 @@ def test_other_data_is_refused_on_a_resume(folder, tmp_path):
         data(other).train_dataloader().load_state_dict(state)
 
 
-def test_ranks_see_images_at_the_same_steps_and_share_them(shards):  # noqa: F811
+def test_ranks_see_images_at_the_same_steps_and_share_them(shards):  # noqa: F811, the imported fixture
     from datamodules.loader import Share
     from datamodules.plan import Order
 

@@ -43,7 +43,7 @@ def shards(tmp_path_factory):
 ORDER = Order(batch_size=3, seed=1, lanes=2, window=2)
 
 
-def loader(shards, mode, order=ORDER, share=Share()):  # noqa: B008
+def loader(shards, mode, order=ORDER, share=Share()):  # noqa: B008, it is never changed
     items = [raw["__key__"] for shard in shards.shards for raw in read_samples(shard)]
     source = MemorySource(items, Keys()) if mode == "memory" else StreamSource(shards, Keys(), int(mode))
     return BatchLoader(shards, order, source, share)

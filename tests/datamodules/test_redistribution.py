@@ -17,12 +17,12 @@ from tests.datamodules.test_joint import folder as folder  # a fixture
 from tests.datamodules.test_loader import ORDER, Keys, shards, take  # noqa: F401, a fixture
 
 
-def loader(shards, share, order=ORDER, excluded=frozenset()):  # noqa: F811
+def loader(shards, share, order=ORDER, excluded=frozenset()):  # noqa: F811, the imported fixture
     items = [raw["__key__"] for shard in shards.shards for raw in read_samples(shard)]
     return BatchLoader(shards, order, MemorySource(items, Keys()), share, excluded)
 
 
-def run(shards, state, ranks, steps, order=ORDER, excluded=frozenset()):  # noqa: F811
+def run(shards, state, ranks, steps, order=ORDER, excluded=frozenset()):  # noqa: F811, the imported fixture
     """`steps` batches of each of `ranks` from `state` on, by steps; and the state after them."""
     loaders = [loader(shards, Share(rank, ranks), order, excluded) for rank in range(ranks)]
     for each in loaders:
@@ -41,7 +41,7 @@ def flat(steps):
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 3), (4, 2), (3, 4)])
 @pytest.mark.parametrize("order", [ORDER, Order(batch_size=2, seed=5, lanes=3)])
-def test_each_remaining_sample_comes_once_at_another_number_of_ranks(shards, before, after, order):  # noqa: F811
+def test_each_remaining_sample_comes_once_at_another_number_of_ranks(shards, before, after, order):  # noqa: F811, the imported fixture
     whole = len(loader(shards, Share(0, before), order))
     for stop in range(whole):
         first, state = run(shards, None, before, stop, order)
@@ -53,14 +53,14 @@ def test_each_remaining_sample_comes_once_at_another_number_of_ranks(shards, bef
         assert (end["epoch"], end["dealt"]) == (1, 0)
 
 
-def test_the_batches_that_follow_are_those_of_the_plan_in_its_order(shards):  # noqa: F811
+def test_the_batches_that_follow_are_those_of_the_plan_in_its_order(shards):  # noqa: F811, the imported fixture
     planned = [batch.tolist() for batch in epoch_batches(shards, ORDER, 0)]
     first, state = run(shards, None, 2, 2)
     second, _ = run(shards, state, 1, 1000)
     assert [batch for step in first + second for batch in step] == planned
 
 
-def test_a_step_of_two_ranks_is_two_batches_of_one(shards):  # noqa: F811
+def test_a_step_of_two_ranks_is_two_batches_of_one(shards):  # noqa: F811, the imported fixture
     """So that half the ranks with twice the accumulation make the same steps."""
     two, _ = run(shards, None, 2, 3)
     one, _ = run(shards, None, 1, 6)
@@ -68,7 +68,7 @@ def test_a_step_of_two_ranks_is_two_batches_of_one(shards):  # noqa: F811
 
 
 @given(plan=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3)), max_size=5))
-def test_any_number_of_changes_loses_and_repeats_nothing(shards, plan):  # noqa: F811
+def test_any_number_of_changes_loses_and_repeats_nothing(shards, plan):  # noqa: F811, the imported fixture
     state, seen = None, []
     for ranks, steps in plan:
         if state is not None and state["epoch"] > 0:
@@ -84,7 +84,7 @@ def test_any_number_of_changes_loses_and_repeats_nothing(shards, plan):  # noqa:
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 4)])
-def test_the_shift_says_how_far_a_rank_was_moved(shards, before, after):  # noqa: F811
+def test_the_shift_says_how_far_a_rank_was_moved(shards, before, after):  # noqa: F811, the imported fixture
     whole = len(loader(shards, Share(0, before)))
     for stop in range(1, whole + 1):
         _, state = run(shards, None, before, stop)
@@ -94,7 +94,7 @@ def test_the_shift_says_how_far_a_rank_was_moved(shards, before, after):  # noqa
         assert len(resumed) - counted == (len(list(resumed)) if stop < whole else 0)
 
 
-def test_nothing_is_moved_on_the_same_number_of_ranks(shards):  # noqa: F811
+def test_nothing_is_moved_on_the_same_number_of_ranks(shards):  # noqa: F811, the imported fixture
     for stop in range(5):
         _, state = run(shards, None, 2, stop)
         resumed = loader(shards, Share(1, 2))
@@ -102,7 +102,7 @@ def test_nothing_is_moved_on_the_same_number_of_ranks(shards):  # noqa: F811
         assert (resumed.shift, resumed.position) == (0, stop % len(resumed))
 
 
-def test_excluded_samples_never_come_and_all_others_do(shards):  # noqa: F811
+def test_excluded_samples_never_come_and_all_others_do(shards):  # noqa: F811, the imported fixture
     bad = frozenset({0, 7, 8, 22})
     for ranks in (1, 2, 3):
         seen, _ = run(shards, None, ranks, 1000, excluded=bad)
@@ -110,7 +110,7 @@ def test_excluded_samples_never_come_and_all_others_do(shards):  # noqa: F811
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_samples_that_are_excluded_amid_an_epoch_leave_the_rest_as_it_was(shards, ranks):  # noqa: F811
+def test_samples_that_are_excluded_amid_an_epoch_leave_the_rest_as_it_was(shards, ranks):  # noqa: F811, the imported fixture
     whole, _ = run(shards, None, ranks, 1000)
     first, state = run(shards, None, ranks, 2)
     bad = frozenset(number for batch in whole[2] for number in batch)
@@ -120,18 +120,18 @@ def test_samples_that_are_excluded_amid_an_epoch_leave_the_rest_as_it_was(shards
         assert second == whole[3:]
 
 
-def test_a_set_of_which_nothing_is_left_is_refused(shards):  # noqa: F811
+def test_a_set_of_which_nothing_is_left_is_refused(shards):  # noqa: F811, the imported fixture
     with pytest.raises(UserError, match=r"All 23 samples .* are excluded"):
         loader(shards, Share(), excluded=range(23))
 
 
-def test_the_last_batch_is_known_by_its_numbers(shards):  # noqa: F811
+def test_the_last_batch_is_known_by_its_numbers(shards):  # noqa: F811, the imported fixture
     batches = loader(shards, Share(1, 2))
     last = take(batches, 5)[-1]
     assert batches.last == (shards.fingerprint, last["numbers"])
 
 
-def test_a_joint_epoch_goes_on_at_another_number_of_ranks(shards):  # noqa: F811
+def test_a_joint_epoch_goes_on_at_another_number_of_ranks(shards):  # noqa: F811, the imported fixture
     def joint(rank, ranks):
         share = Share(rank, ranks)
         return JointLoader(loader(shards, share), loader(shards, share, Order(batch_size=2, seed=5)), 0.25)

@@ -37,7 +37,7 @@ def fewer(line: str) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore:The number of training batches")
-def test_the_stages_run_one_after_the_other(elsewhere: Path, steps_of_the_demo: list[str]) -> None:  # noqa: F811
+def test_the_stages_run_one_after_the_other(elsewhere: Path, steps_of_the_demo: list[str]) -> None:  # noqa: F811, the imported fixture
     for line in steps_of_the_demo[: next(i for i, s in enumerate(steps_of_the_demo) if "t2v.yaml" in s)]:
         assert not run(small(line)), line
     for line in commands():

@@ -30,7 +30,7 @@ SETTINGS = [
 
 
 @pytest.fixture
-def both(shards, model_folders, tmp_path):  # noqa: F811
+def both(shards, model_folders, tmp_path):  # noqa: F811, the imported fixture
     """Cached latents and what makes live ones of the same clips."""
     encode(shards, model_folders[0], tmp_path / "latents", OPTIONS)
     return tmp_path / "latents", {"shards": str(shards), "tae": str(model_folders[0]), "encode": OPTIONS}
@@ -91,7 +91,7 @@ def test_another_tae_text_or_prefix_is_other_data_to_a_resumed_run(both):
         live({**both[1], "encode": changed}, batch_size=2).train_dataloader().load_state_dict(state)
 
 
-def test_images_of_a_folder_of_their_own_pass(both, shards, model_folders, tmp_path):  # noqa: F811
+def test_images_of_a_folder_of_their_own_pass(both, shards, model_folders, tmp_path):  # noqa: F811, the imported fixture
     picked = dataclasses.replace(OPTIONS, prefix=(), picked=Picked(images=True))
     encode(shards, model_folders[0], tmp_path / "images", picked)
     made = live(both[1], batch_size=2, images=LatentImages(share=0.5, latents=str(tmp_path / "images")))
@@ -127,7 +127,7 @@ def seen(loader) -> dict:
 
 @pytest.mark.parametrize("memory", [True, False])
 def test_a_cut_file_is_left_out_unless_its_frames_suffice_as_encode_does(
-    uneven, model_folders, memory, tmp_path, capfd  # noqa: F811
+    uneven, model_folders, memory, tmp_path, capfd  # noqa: F811, the imported fixture
 ):  # fmt: skip
     data = live({"shards": str(uneven), "tae": str(model_folders[0])}, batch_size=2, memory=memory)
     mine = {
@@ -146,7 +146,7 @@ def test_a_cut_file_is_left_out_unless_its_frames_suffice_as_encode_does(
         torch.testing.assert_close(mine[key], torch.from_numpy(latent), atol=1e-5, rtol=1e-5)
 
 
-def test_a_random_span_is_one_of_the_clips_own_another_in_each_epoch(uneven, model_folders):  # noqa: F811
+def test_a_random_span_is_one_of_the_clips_own_another_in_each_epoch(uneven, model_folders):  # noqa: F811, the imported fixture
     folders = {"shards": str(uneven), "tae": str(model_folders[0])}
     whole = FramesFormat("random", 0)
     loader = live(folders, batch_size=2, span="random").train_dataloader()
@@ -166,7 +166,7 @@ def test_a_random_span_is_one_of_the_clips_own_another_in_each_epoch(uneven, mod
     assert all(torch.equal(again[key], first[key]) for key in first)
 
 
-def test_images_are_the_first_frames_of_the_spans(uneven, model_folders):  # noqa: F811
+def test_images_are_the_first_frames_of_the_spans(uneven, model_folders):  # noqa: F811, the imported fixture
     folders = {"shards": str(uneven), "tae": str(model_folders[0])}
     clip = FramesFormat("random", 0).decode(next(read_samples(live(folders).open("train").shards[0])))
     for epoch in range(3):
